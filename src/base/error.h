@@ -1,0 +1,35 @@
+/* How the library's own code reports errors. */
+#ifndef KL_BASE_ERROR_H
+#define KL_BASE_ERROR_H
+
+#include "klayers/base.h"
+
+/*
+ * A NULL argument where a value was needed. If an earlier error explains it (an expression chain
+ * whose inner call failed), that first message stays; either way the count rises. Returns
+ * KL_ERROR_INVALID.
+ */
+kl_status kl_error_null(const char *function, const char *argument);
+
+/* Out of memory: works without allocating. */
+kl_status kl_error_memory(void);
+
+/* Puts "context: " before the last error's message, unless it begins so already. */
+void kl_error_prefix(const char *context);
+
+/*
+ * Whether an argument struct may be used: not NULL, made by its defaults (`size` neither 0 nor
+ * larger than `known`), and no error since `mark`. Sets the error, but keeps an argument's own.
+ */
+bool kl_args_usable(const char *function, const void *args, size_t size, size_t known,
+                    unsigned mark);
+
+/* Saves and restores the thread's error around clean-up code that may fail in its own right. */
+typedef struct kl_saved_error {
+    kl_status status;
+    char message[1024];
+} kl_saved_error;
+void kl_error_save(kl_saved_error *saved);
+void kl_error_restore(const kl_saved_error *saved);
+
+#endif
