@@ -19,9 +19,9 @@ extern "C" {
 #define KL_API __attribute__((visibility("default")))
 #endif
 #if defined(__GNUC__)
-#define KL_PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define KL_PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #else
-#define KL_PRINTF_LIKE(format, first)
+#define KL_PRINTF_LIKE(text, first)
 #endif
 
 /* Every status with its text; kl_status_name() gives the text. */
