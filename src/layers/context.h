@@ -1,0 +1,36 @@
+/*
+ * A context is what one call of a layer or model, or one training step, carries: training flag,
+ * pending updates, losses, metrics, random stream, call arguments, and for models a block pool.
+ */
+#ifndef KL_LAYERS_CONTEXT_H
+#define KL_LAYERS_CONTEXT_H
+
+#include "base/random.h"
+#include "klayers/layer.h"
+
+typedef enum kl_context_mode {
+    KL_CONTEXT_INFERENCE,
+    KL_CONTEXT_TRAINING, /* excludes every other use of the model meanwhile */
+    KL_CONTEXT_SHAPES    /* stand-ins: updates, losses and draws are discarded */
+} kl_context_mode;
+
+/*
+ * A context from the layer's free list, its pool entered, the model locked as the mode asks (shared
+ * for inference of stateless layers), and made current on this thread. NULL on error. Ended by
+ * kl_context_end on the same thread; contexts nest.
+ */
+kl_context *kl_context_begin(kl_layer *outermost, kl_context_mode mode);
+/* Everything of a call of `layer` within the context: build, checks, casts, masks, scope, losses.
+   args->layer is the layer; outputs come handed to the open scope or the caller. */
+kl_tensors kl_context_call(kl_context *ctx, const kl_call_args *args);
+/* The losses added so far within this context (activity regularizers, add_loss), lent. */
+kl_tensors kl_context_losses(const kl_context *ctx);
+/* The metrics added: name and value of the i-th; NULL beyond the end. */
+kl_tensor *kl_context_metric(const kl_context *ctx, int index, const char **name);
+/* Writes the pending updates into the weights. Without it they are dropped at the end. */
+kl_status kl_context_commit(kl_context *ctx);
+void kl_context_end(kl_context *ctx);
+/* The context of the call now running on this thread, or NULL. */
+kl_context *kl_context_current(void);
+
+#endif
