@@ -100,10 +100,11 @@ typedef struct kl_layer_vtable {
 } kl_layer_vtable;
 
 enum {
-    KL_LAYER_NO_AUTOCAST = 1,  /* inputs come as they are, not cast to the compute dtype */
-    KL_LAYER_STATEFUL = 2,     /* calls change state even at inference: they exclude each other */
-    KL_LAYER_RANDOM = 4,       /* draws numbers: gets a seed generator; field "seed" seeds it */
-    KL_LAYER_ANY_RANK_LIST = 8 /* takes any number of inputs (merging); else exactly one */
+    KL_LAYER_NO_AUTOCAST = 1, /* inputs come as they are, not cast to the compute dtype */
+    KL_LAYER_STATEFUL = 2,    /* calls change state even at inference: they exclude each other */
+    KL_LAYER_RANDOM = 4,      /* draws numbers: gets a seed generator; field "seed" seeds it */
+    KL_LAYER_MANY_INPUTS = 8  /* takes any number of inputs (merging, models); else one, or as many
+                                 as kl_set_input_spec was told of */
 };
 
 KL_API kl_tensor *kl_pass_mask(const kl_layer *self, kl_context *ctx, kl_tensors inputs,

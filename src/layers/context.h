@@ -14,6 +14,35 @@ typedef enum kl_context_mode {
     KL_CONTEXT_SHAPES    /* stand-ins: updates, losses and draws are discarded */
 } kl_context_mode;
 
+typedef struct kl_context_value {
+    char name[64];
+    kl_tensor *value; /* held */
+} kl_context_value;
+
+typedef struct kl_context_update {
+    const kl_weight *weight;
+    kl_tensor *value; /* held */
+} kl_context_update;
+
+struct kl_context {
+    kl_context *next;  /* in the free list */
+    kl_context *outer; /* current before this one */
+    kl_layer *outermost;
+    kl_context_mode mode;
+    struct kl_pool *pool, *outer_pool;
+    bool outer_shapes;
+    bool training; /* of the call now running, and so the next three */
+    const kl_call_args *call;
+    kl_tensor **masks; /* by input, NULL entries where none */
+    int input_count;
+    kl_context_update *updates;
+    int update_count, update_capacity;
+    kl_tensor **losses; /* held */
+    int loss_count, loss_capacity;
+    kl_context_value *metrics;
+    int metric_count, metric_capacity;
+};
+
 /*
  * A context from the layer's free list, its pool entered, the model locked as the mode asks (shared
  * for inference of stateless layers), and made current on this thread. NULL on error. Ended by

@@ -13,9 +13,8 @@ struct kl_weight {
     kl_layer *owner;
     char *name, *path;
     kl_tensor *value; /* held; the handle stays the same for the weight's life */
-    kl_tensor *cast;  /* held; the value in the compute dtype, made under `cast_version` */
-    uint64_t cast_version;
     bool trainable;
+    bool parameter; /* made trainable: where it stands in get_weights doesn't change later */
     kl_weight_role role;
     kl_regularizer *regularizer;
     kl_constraint *constraint;
@@ -34,12 +33,17 @@ struct kl_layer {
     char *policy;
     kl_dtype compute_dtype, variable_dtype;
     bool trainable;
-    bool built, building;
+    bool stateful; /* set by init where an argument decides; else the vtable's flag */
+    bool has_input_shape;
+    kl_shape input_shape; /* with the batch, from input_shape or batch_input_shape */
+    _Atomic bool built;
+    bool building;
     kl_weight **weights;
     int weight_count;
     kl_sublayer *sublayers;
     int sublayer_count;
     kl_input_spec specs[KL_MAX_LIST];
+    int spec_count;
     kl_regularizer *activity_regularizer;
     kl_shape build_shapes[KL_MAX_LIST]; /* what it was built for */
     int build_count;
@@ -48,11 +52,10 @@ struct kl_layer {
     int loss_count;
     kl_status failed; /* the first failure of kl_add, kl_compile, ... */
     char *failure;
-    uint64_t structure; /* raised when weights or sublayers are added or trainable changes */
-    pthread_rwlock_t lock;
-    pthread_mutex_t contexts_lock;
-    kl_context *contexts; /* free list */
-    void *training;       /* what kl_compile left (src/training); freed by training_free */
+    pthread_rwlock_t lock; /* calls; see kl_context_begin */
+    pthread_mutex_t guard; /* building, the free list, the seed generator */
+    kl_context *contexts;  /* free list */
+    void *training;        /* what kl_compile left (src/training); freed by training_free */
     void (*training_free)(void *training);
 };
 
@@ -60,17 +63,30 @@ struct kl_layer {
 kl_status kl_layer_fail(kl_layer *layer, kl_status status);
 kl_status kl_layer_check(const kl_layer *layer);
 
-/* The penalties of regularizers on trainable-or-not weights of the layer and all below, each a
-   scalar in the open scope; `out` grows through *count. */
-kl_status kl_layer_regularization(const kl_layer *layer, kl_context *ctx, kl_tensor ***out,
-                                  int *count);
-/* Walks the layer and all below in get_weights order: trainable first when `trainable_first`. */
-typedef kl_status kl_weight_visitor(kl_weight *weight, void *user);
-kl_status kl_layer_visit_weights(const kl_layer *layer, kl_weight_visitor *visit, void *user);
+/* The penalties of the trainable weights' regularizers, below included: each a scalar handed out,
+   at most `capacity` of them; *count is how many there are. */
+kl_status kl_layer_regularization(const kl_layer *layer, kl_context *ctx, kl_tensor **out,
+                                  int capacity, int *count);
+/* kl_layer_output_shape for a call with further arguments; `base` may be NULL. */
+kl_status kl_layer_infer_shapes(kl_layer *layer, const kl_call_args *base, const kl_shape *inputs,
+                                int count, kl_shape *outputs, int *output_count);
+/* Up to `capacity` weights of the layer and all below in get_weights order, each once; returns how
+   many there are. */
+int kl_layer_list_weights(const kl_layer *layer, bool trainable_only, kl_weight **out,
+                          int capacity);
 /* Whether the layer or one below is stateful at inference. */
 bool kl_layer_is_stateful(const kl_layer *layer);
 
-/* The built-in classes (src/layers/registry.c): the only table that refers to every layer. */
-const kl_class *kl_builtin_layer(const char *class_name);
+/* Sets the value's `watched` from the weight's and its owner's trainable. */
+void kl_weight_follow(kl_weight *weight);
+void kl_weight_free(kl_weight *weight);
+void kl_contexts_free(kl_layer *layer);
+void kl_remove_last_sublayer(kl_layer *self);
+
+/*
+ * Readies the layer kind; with `find`, lets class names of configs be found in a table. Every
+ * constructor calls it with NULL, so that only kl_layer_from_config and loading link every layer.
+ */
+void kl_layers_use(const kl_class *(*find)(const char *name));
 
 #endif

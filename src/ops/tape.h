@@ -15,6 +15,9 @@ void kl_tape_record(const kl_op_frame *frame);
 /* Whether a tape is open on this thread and not paused. */
 bool kl_tape_is_recording(void);
 
+struct kl_call_args;
+struct kl_tensors;
+
 /*
  * How symbolic tensors get into the graph: the tensor's symbol begins with this table, so ops need
  * not know the graph part.
@@ -23,6 +26,11 @@ typedef struct kl_symbol {
     /* Records the op as a node and sets out[]; called by kl_op_run outside a layer's call. */
     kl_status (*apply)(const kl_op *op, const void *attrs, int inputs, kl_tensor *const *in,
                        int outputs, kl_tensor **out);
+    /* Records the call of a layer; both structs are those of klayers/layer.h. */
+    kl_status (*call)(const struct kl_call_args *args, struct kl_tensors *outputs);
+    /* The user's last reference to the handle is gone (kl_release calls it; the graph still holds
+       the handle, and may free it here). */
+    void (*released)(kl_tensor *tensor);
 } kl_symbol;
 
 /* The random stream for ops that draw: that of the current call's context, or the default one. */

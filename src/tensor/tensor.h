@@ -56,6 +56,18 @@ static inline bool kl_is_stand_in(const kl_tensor *t)
     return !t->buffer && !t->symbol;
 }
 
+/*
+ * A handle of a value that isn't known yet; dimensions may be -1. It comes held once (for its
+ * graph), without a user's reference; the graph sets `symbol`.
+ */
+kl_tensor *kl_symbolic_tensor(kl_dtype dtype, int rank, const int64_t *shape);
+
+/*
+ * While shape mode is on, the makers (kl_empty, kl_zeros, kl_full, ...) give stand-ins on this
+ * thread: a shape run allocates no tensors. Returns what it was.
+ */
+bool kl_shape_mode(bool on);
+
 /* A fresh handle on the same buffer, shape and strides; no mask, no node. */
 kl_tensor *kl_alias(const kl_tensor *tensor);
 /* A handle on tensor's buffer with other geometry; `offset` in elements from its first. */
