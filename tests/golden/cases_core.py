@@ -1,0 +1,143 @@
+"""Cases of the core layers."""
+
+from registry import add, case, error
+from tensors import ints, mask, vals, x
+
+REG = {"class_name": "L1L2", "config": {"l1": 0.01, "l2": 0.02}}
+
+add(
+    "Dense",
+    case("defaults", dict(units=3), x(2, 4)),
+    case("relu", dict(units=5, activation="relu"), x(3, 7)),
+    case("softmax", dict(units=6, activation="softmax"), x(4, 5)),
+    case("sigmoid_no_bias", dict(units=2, activation="sigmoid", use_bias=False), x(5, 3)),
+    case("tanh", dict(units=17, activation="tanh"), x(3, 9)),
+    case("gelu", dict(units=4, activation="gelu"), x(2, 6)),
+    case("rank_3", dict(units=4), x(2, 3, 5)),
+    case("rank_4_batch_1", dict(units=3, activation="elu"), x(1, 2, 3, 4)),
+    case("rank_5", dict(units=2), x(2, 1, 2, 3, 4)),
+    case("one_unit", dict(units=1), x(1, 1)),
+    case("batch_1", dict(units=33), x(1, 65)),
+    case("odd_sizes", dict(units=31, activation="relu"), x(7, 67)),
+    case("wide", dict(units=128, activation="relu"), x(32, 784), weights={"kernel": (-0.1, 0.1)}),
+    case("regularizers", dict(units=3, kernel_regularizer=REG, bias_regularizer="l2"), x(4, 5)),
+    case("activity_regularizer", dict(units=3, activity_regularizer=REG), x(4, 5)),
+    case("all_regularizers", dict(units=3, kernel_regularizer="l1", bias_regularizer="L1L2",
+                                  activity_regularizer="l2", activation="selu"), x(3, 5)),
+    case("orthogonal_regularizer", dict(units=3, kernel_regularizer="orthogonal_regularizer"),
+         x(3, 5)),
+    case("constraints", dict(units=3, kernel_constraint="max_norm", bias_constraint="non_neg"),
+         x(3, 5)),
+    case("initializers", dict(units=3, kernel_initializer="he_normal", bias_initializer="ones"),
+         x(3, 5)),
+    case("training", dict(units=3), x(3, 5), training=True),
+    case("mask_passes", dict(units=3), x(2, 4, 5), masks=[mask(["1101", "1000"])]),
+    case("float64", dict(units=4, activation="softplus", kernel_regularizer="l2"), x(3, 6),
+         dtype="float64"),
+    case("float64_rank_3", dict(units=4, activation="tanh"), x(2, 3, 6), dtype="float64"),
+    case("unknown_dims", dict(units=4), x(2, 3, 6), unknown=[[0, 1]]),
+    case("integer_input", dict(units=4), ints(2, 6, low=-3, high=4), grad=False, shapes=False),
+    case("second_call", dict(units=4), x(2, 6), calls=[{"inputs": [x(5, 6)]}]),
+    case("lora", dict(units=4, lora_rank=2), x(3, 6)),
+    case("float16", dict(units=4), x(3, 6), dtype="float16", rtol=2e-3),
+    case("mixed_bfloat16", dict(units=4), x(3, 6), dtype="mixed_bfloat16", rtol=1e-2),
+    case("mixed_float16", dict(units=4, activation="relu"), x(3, 6), dtype="mixed_float16",
+         rtol=2e-3),
+    case("legacy", dict(units=3, activation="relu", kernel_regularizer="l2"), x(2, 4),
+         keras="2.15"),
+    case("legacy_activity_regularizer", dict(units=3, activity_regularizer="l2"), x(4, 5),
+         keras="2.15"),
+    error("rank_1", dict(units=3), x(4)),
+    error("units_zero", dict(units=3), x(2, 4), override={"units": 0}),
+    error("units_negative", dict(units=3), x(2, 4), override={"units": -3}),
+    error("activation_unknown", dict(units=3), x(2, 4), override={"activation": "rleu"}),
+    error("regularizer_unknown", dict(units=3), x(2, 4), override={"kernel_regularizer": "l7"}),
+    error("initializer_unknown", dict(units=3), x(2, 4), override={"kernel_initializer": "he"}),
+    error("unknown_key", dict(units=3), x(2, 4), override={"unitz": 4}),
+)
+
+NAMES = ["celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
+         "hard_swish", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish",
+         "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus",
+         "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh",
+         "tanh_shrink"]
+
+add("Activation", *[
+    case(name, dict(activation=name), x(3, 8, low=-4, high=4)) for name in NAMES
+])
+add(
+    "Activation",
+    *[case(name + "_wide", dict(activation=name), x(4, 5, 6, low=-30, high=30))
+      for name in ("gelu", "sigmoid", "softplus", "tanh", "silu", "mish", "softmax", "selu",
+                   "log_softmax", "hard_sigmoid")],
+    *[case(name + "_float64", dict(activation=name), x(2, 7, low=-6, high=6), dtype="float64")
+      for name in ("gelu", "sigmoid", "softplus", "tanh", "silu", "mish", "softmax", "elu",
+                   "selu", "log_sigmoid", "exponential")],
+    *[case(name + "_extremes", dict(activation=name),
+           vals([["Infinity", "-Infinity", 0.0, -0.0, 88.0, -88.0, 1e-20, "NaN"]], "float32"),
+           grad=False) for name in ("relu", "sigmoid", "tanh", "softplus", "elu", "exponential",
+                                    "relu6", "leaky_relu", "softsign")],
+    *[case(name + "_2_15", dict(activation=name), x(3, 8, low=-4, high=4), keras="2.15")
+      for name in ("elu", "exponential", "gelu", "hard_sigmoid", "linear", "mish", "relu", "selu",
+                   "sigmoid", "softmax", "softplus", "softsign", "swish", "tanh")],
+    case("mask_passes", dict(activation="relu"), x(2, 3, 4), masks=[mask(["110", "011"])]),
+    case("unknown_dims", dict(activation="relu"), x(2, 3, 4), unknown=[[0, 1], [0, 2]]),
+    error("unknown_name", dict(activation="relu"), x(2, 3), override={"activation": "rellu"}),
+)
+
+ROWS = [[[1, 2], [0, 0], [3, 0], [0, 0]], [[0, 0], [0, 0], [0, 1], [2, 2]]]
+add(
+    "Masking",
+    case("defaults", {}, vals(ROWS, "float32")),
+    case("mask_value_1", dict(mask_value=1.0), vals([[[1, 1], [1, 2]], [[0, 1], [1, 1]]],
+                                                    "float32")),
+    case("mask_value_negative", dict(mask_value=-1.5),
+         vals([[[-1.5], [2.0], [-1.5]], [[1.0], [-1.5], [-1.5]]], "float32")),
+    case("rank_4", {}, vals([[[[0, 0], [0, 0]], [[0, 1], [0, 0]]]], "float32")),
+    case("none_masked", {}, x(2, 3, 4)),
+    case("all_masked", {}, vals([[[0, 0, 0], [0, 0, 0]]], "float32")),
+    case("batch_1", {}, vals([[[0.5], [0.0], [-0.5], [0.0], [0.0]]], "float32")),
+    case("float64", {}, vals(ROWS, "float64"), dtype="float64"),
+    case("unknown_dims", {}, vals(ROWS, "float32"), unknown=[[0, 1]]),
+    case("incoming_mask_replaced", {}, vals(ROWS, "float32"), masks=[mask(["1000", "1111"])]),
+    case("training", dict(mask_value=0), vals(ROWS, "float32"), training=True),
+    case("legacy", {}, vals(ROWS, "float32"), keras="2.15"),
+)
+
+add(
+    "Embedding",
+    case("defaults", dict(input_dim=7, output_dim=3), ints(2, 4, high=7)),
+    case("mask_zero", dict(input_dim=6, output_dim=4, mask_zero=True),
+         vals([[1, 2, 0, 0], [3, 0, 5, 0]], "int32")),
+    case("rank_1", dict(input_dim=5, output_dim=2), ints(6, high=5)),
+    case("rank_3", dict(input_dim=5, output_dim=2), ints(2, 3, 2, high=5)),
+    case("repeated_indices", dict(input_dim=4, output_dim=3),
+         vals([[1, 1, 1, 2], [2, 1, 0, 0]], "int32")),
+    case("int64", dict(input_dim=9, output_dim=5), ints(3, 4, high=9, dtype="int64")),
+    case("uint8", dict(input_dim=9, output_dim=5), ints(3, 4, high=9, dtype="uint8")),
+    case("float_indices", dict(input_dim=9, output_dim=5), x(3, 4, low=0, high=8.9)),
+    case("output_dim_1", dict(input_dim=11, output_dim=1), ints(1, 5, high=11)),
+    case("regularizer", dict(input_dim=5, output_dim=3, embeddings_regularizer="l2"),
+         ints(2, 4, high=5)),
+    case("constraint", dict(input_dim=5, output_dim=3, embeddings_constraint="unit_norm",
+                            embeddings_initializer="glorot_normal"), ints(2, 4, high=5)),
+    case("wide", dict(input_dim=1000, output_dim=64), ints(4, 20, high=1000), grad=False),
+    case("float64", dict(input_dim=5, output_dim=3), ints(2, 4, high=5), dtype="float64"),
+    case("unknown_dims", dict(input_dim=7, output_dim=3, mask_zero=True), ints(2, 4, high=7),
+         unknown=[[0, 1]]),
+    case("all_zero_masked", dict(input_dim=3, output_dim=2, mask_zero=True),
+         vals([[0, 0, 0]], "int32")),
+    case("lora", dict(input_dim=6, output_dim=4, lora_rank=2), ints(2, 4, high=6)),
+    case("legacy_input_length", dict(input_dim=7, output_dim=3, input_length=4),
+         ints(2, 4, high=7), keras="2.15"),
+    case("legacy_activity_regularizer", dict(input_dim=7, output_dim=3,
+                                             activity_regularizer="l2"),
+         ints(2, 4, high=7), keras="2.15"),
+    error("index_too_large", dict(input_dim=3, output_dim=2), vals([[1, 3]], "int32")),
+    case("index_negative_counts_from_the_end", dict(input_dim=3, output_dim=2),
+         vals([[1, -1]], "int32")),
+    error("input_dim_negative", dict(input_dim=3, output_dim=2), ints(2, 2, high=2),
+          override={"input_dim": -3}),
+    error("output_dim_negative", dict(input_dim=3, output_dim=2), ints(2, 2, high=2),
+          override={"output_dim": -2}),
+)
