@@ -16,6 +16,9 @@ char *kl_strdup(const char *text);
 char *kl_strndup(const char *text, size_t length);
 void *kl_memdup(const void *memory, size_t size);
 
+/* How many pieces of memory the library holds; kl_set_allocator needs 0. */
+size_t kl_alloc_outstanding(void);
+
 /* Products and sums with overflow check: false if the result does not fit. */
 static inline bool kl_size_mul(size_t a, size_t b, size_t *out)
 {
