@@ -109,7 +109,7 @@ void kl_error_prefix(const char *context)
         return;
     if (strncmp(last_message, context, length) == 0 && last_message[length] == ':')
         return;
-    char text[2 * sizeof last_message];
+    char text[2 * sizeof last_message + 2];
     snprintf(text, sizeof text, "%.*s: %s", (int)sizeof last_message - 1, context, last_message);
     set_message(text, strlen(text));
 }

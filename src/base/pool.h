@@ -35,10 +35,11 @@ kl_pool *kl_pool_enter(kl_pool *pool);
 /* Frees cached memory of the thread's default pool (kl_shutdown). */
 void kl_pool_drop_default(void);
 
-/* Bytes that the pool holds from the allocator, and bytes in blocks now in use. */
+/* Bytes that the pool holds from the allocator, and bytes in blocks now in use (NULL: the thread's
+   default pool). Only for the thread that has the pool. */
 typedef struct kl_pool_stats {
     size_t held, in_use;
 } kl_pool_stats;
-kl_pool_stats kl_pool_get_stats(const kl_pool *pool);
+kl_pool_stats kl_pool_get_stats(kl_pool *pool);
 
 #endif
