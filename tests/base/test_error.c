@@ -134,14 +134,10 @@ static void test_threads_have_their_own(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status_texts),
-        cmocka_unit_test(test_last_error),
-        cmocka_unit_test(test_null_keeps_the_first),
-        cmocka_unit_test(test_prefix),
-        cmocka_unit_test(test_long_messages_are_cut),
-        cmocka_unit_test(test_args_usable),
-        cmocka_unit_test(test_save_and_restore),
-        cmocka_unit_test(test_threads_have_their_own),
+        cmocka_unit_test(test_status_texts),          cmocka_unit_test(test_last_error),
+        cmocka_unit_test(test_null_keeps_the_first),  cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_long_messages_are_cut), cmocka_unit_test(test_args_usable),
+        cmocka_unit_test(test_save_and_restore),      cmocka_unit_test(test_threads_have_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

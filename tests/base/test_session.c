@@ -97,12 +97,9 @@ static void test_version(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_bad_names),
-        cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_shutdown_cleans),
-        cmocka_unit_test(test_version),
+        cmocka_unit_test(test_names),           cmocka_unit_test(test_bad_names),
+        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_shutdown_cleans), cmocka_unit_test(test_version),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     kl_shutdown();
