@@ -22,6 +22,28 @@ static name_counter *counters;
 static size_t counter_count, counter_capacity;
 static void (*cleaners[MAX_CLEANERS])(void);
 static size_t cleaner_count;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void lock_for_fork(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void unlock_after_fork(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(lock_for_fork, unlock_after_fork, unlock_after_fork);
+}
+
+static void take_lock(void)
+{
+    pthread_once(&fork_once, watch_forks);
+    pthread_mutex_lock(&lock);
+}
 
 /* The counter of a snake_case name, made if it isn't there; NULL on no memory. */
 static name_counter *find_counter(const char *name)
@@ -69,7 +91,7 @@ kl_status kl_unique_name(const char *class_name, char *out, size_t size)
     if (size == 0 || !kl_to_snake_case(class_name, base, sizeof base))
         return kl_error(KL_ERROR_RANGE, "the class name \"%.64s...\" is too long to name a layer",
                         class_name);
-    pthread_mutex_lock(&lock);
+    take_lock();
     kl_status status = count_name(base, out, size);
     pthread_mutex_unlock(&lock);
     return status;
@@ -77,7 +99,7 @@ kl_status kl_unique_name(const char *class_name, char *out, size_t size)
 
 void kl_clear_session(void)
 {
-    pthread_mutex_lock(&lock);
+    take_lock();
     for (size_t i = 0; i < counter_count; i++)
         kl_free(counters[i].name);
     kl_free(counters);
@@ -88,7 +110,7 @@ void kl_clear_session(void)
 
 void kl_at_shutdown(void (*clean)(void))
 {
-    pthread_mutex_lock(&lock);
+    take_lock();
     size_t i = 0;
     while (i < cleaner_count && cleaners[i] != clean)
         i++;
@@ -103,7 +125,7 @@ extern void kl_registry_clear(void) __attribute__((weak));
 void kl_shutdown(void)
 {
     kl_thread_pool_stop();
-    pthread_mutex_lock(&lock);
+    take_lock();
     size_t count = cleaner_count;
     void (*clean[MAX_CLEANERS])(void);
     memcpy(clean, cleaners, sizeof clean);

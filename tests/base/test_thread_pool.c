@@ -147,6 +147,9 @@ static int run_child(void)
 
 static void test_fork(void **state)
 {
+#if defined(__SANITIZE_THREAD__)
+    skip(); /* ThreadSanitizer lets no forked child start threads */
+#endif
     kl_set_num_threads(2);
     for (int i = 0; i < 5; i++) {
         check_all_once(50);
