@@ -5,102 +5,14 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include "base/philox.h"
 #include "base/thread_pool.h"
 
 /*
- * Numbers are made in pieces of 256 words: 4 groups of 16 blocks, word j of block b of group g in
- * place 64 g + 16 j + b, so that all steps run over whole vectors. Every piece is computed in full
- * and then copied: an element never depends on where a chunk or a tensor ends.
+ * Every piece of words is turned into elements in full and then copied: an element never depends
+ * on where a chunk or a tensor ends.
  */
-enum {
-    LANES = 16,
-    GROUP_WORDS = 4 * LANES,
-    PIECE_GROUPS = 4,
-    PIECE_WORDS = PIECE_GROUPS * GROUP_WORDS,
-    HALF = PIECE_WORDS / 2,
-    QUARTER = PIECE_WORDS / 4,
-    CHUNK_PIECES = 64
-};
-
-#define MULTIPLIER_0 0xD2511F53u
-#define MULTIPLIER_1 0xCD9E8D57u
-#define WEYL_0       0x9E3779B9u
-#define WEYL_1       0xBB67AE85u
-#define ROUNDS       10
-
-void kl_philox(uint64_t key, uint64_t draw, uint64_t block, uint32_t out[4])
-{
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32);
-    uint32_t c2 = (uint32_t)draw, c3 = (uint32_t)(draw >> 32);
-    for (int round = 0; round < ROUNDS; round++) {
-        uint64_t p0 = (uint64_t)MULTIPLIER_0 * c0, p1 = (uint64_t)MULTIPLIER_1 * c2;
-        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-        c1 = (uint32_t)p1;
-        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-        c3 = (uint32_t)p0;
-        k0 += WEYL_0;
-        k1 += WEYL_1;
-    }
-    out[0] = c0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
-}
-
-/* The same for the 64 blocks of a piece, lane by lane. */
-static inline __attribute__((always_inline)) void philox_piece(uint64_t key, uint64_t draw,
-                                                               uint64_t piece, uint32_t *out)
-{
-    for (int g = 0; g < PIECE_GROUPS; g++) {
-        uint32_t c[4][LANES], k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-        uint64_t first = (piece * PIECE_GROUPS + (uint64_t)g) * LANES;
-        for (uint32_t l = 0; l < LANES; l++) {
-            c[0][l] = (uint32_t)first + l;
-            c[1][l] = (uint32_t)(first >> 32);
-            c[2][l] = (uint32_t)draw;
-            c[3][l] = (uint32_t)(draw >> 32);
-        }
-        for (int round = 0; round < ROUNDS; round++) {
-            for (int l = 0; l < LANES; l++) {
-                uint64_t p0 = (uint64_t)MULTIPLIER_0 * c[0][l];
-                uint64_t p1 = (uint64_t)MULTIPLIER_1 * c[2][l];
-                c[0][l] = (uint32_t)(p1 >> 32) ^ c[1][l] ^ k0;
-                c[1][l] = (uint32_t)p1;
-                c[2][l] = (uint32_t)(p0 >> 32) ^ c[3][l] ^ k1;
-                c[3][l] = (uint32_t)p0;
-            }
-            k0 += WEYL_0;
-            k1 += WEYL_1;
-        }
-        memcpy(out + g * GROUP_WORDS, c, sizeof c);
-    }
-}
-
-static void philox_piece_portable(uint64_t key, uint64_t draw, uint64_t piece, uint32_t *out)
-{
-    philox_piece(key, draw, piece, out);
-}
-
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) static void philox_piece_avx2(uint64_t key, uint64_t draw,
-                                                              uint64_t piece, uint32_t *out)
-{
-    philox_piece(key, draw, piece, out);
-}
-#endif
-
-/* Whole numbers come out the same on every instruction set, so the widest may be taken. */
-static void make_words(uint64_t key, uint64_t draw, uint64_t piece, uint32_t *out)
-{
-#if defined(__x86_64__) && defined(__GNUC__)
-    if (__builtin_cpu_supports("avx2")) {
-        philox_piece_avx2(key, draw, piece, out);
-        return;
-    }
-#endif
-    philox_piece_portable(key, draw, piece, out);
-}
+enum { HALF = KL_PHILOX_PIECE / 2, QUARTER = KL_PHILOX_PIECE / 4, CHUNK_PIECES = 64 };
 
 /* ---- Filling in parallel -------------------------------------------------------------------- */
 
@@ -120,14 +32,14 @@ struct fill {
 static void fill_chunk(void *arg, int64_t chunk)
 {
     const fill *f = arg;
-    uint32_t words[PIECE_WORDS];
-    double elements[PIECE_WORDS];
+    uint32_t words[KL_PHILOX_PIECE];
+    double elements[KL_PHILOX_PIECE];
     for (int64_t i = 0; i < CHUNK_PIECES; i++) {
         int64_t piece = chunk * CHUNK_PIECES + i, first = piece * f->each;
         if (first >= f->count)
             return;
         int64_t count = f->count - first < f->each ? f->count - first : f->each;
-        make_words(f->key, f->draw, (uint64_t)piece, words);
+        kl_philox_piece(f->key, f->draw, (uint64_t)piece, words);
         f->convert(f, (uint64_t)first, words, elements);
         memcpy(f->out + (size_t)first * f->element, elements, (size_t)count * f->element);
     }
@@ -164,7 +76,7 @@ static void convert_uniform_f32(const fill *f, uint64_t first, const uint32_t *w
 {
     float *at = out, low = (float)f->a, high = (float)f->b, width = high - low;
     float below = nextafterf(high, low);
-    for (int i = 0; i < PIECE_WORDS; i++) {
+    for (int i = 0; i < KL_PHILOX_PIECE; i++) {
         /* Converting a signed number is what vector units can do. */
         float value = low + width * ((float)(int32_t)(words[i] >> 8) * 0x1p-24f);
         at[i] = value < high || width <= 0 ? value : below;
@@ -184,7 +96,7 @@ void kl_random_uniform_f32(kl_random *r, float *out, int64_t count, float low, f
 {
     run_fill(r, &(fill){.convert = convert_uniform_f32,
                         .count = count,
-                        .each = PIECE_WORDS,
+                        .each = KL_PHILOX_PIECE,
                         .element = sizeof *out,
                         .out = (char *)out,
                         .a = low,
@@ -334,7 +246,7 @@ static void convert_normal_f32(const fill *f, uint64_t first, const uint32_t *wo
 {
     float *at = out, mean = (float)f->a, stddev = (float)f->b;
     standard_f32(words, at);
-    for (int i = 0; i < PIECE_WORDS; i++)
+    for (int i = 0; i < KL_PHILOX_PIECE; i++)
         at[i] = mean + stddev * at[i];
 }
 
@@ -380,7 +292,7 @@ static void convert_truncated_f32(const fill *f, uint64_t first, const uint32_t 
 {
     float *at = out, mean = (float)f->a, stddev = (float)f->b;
     standard_f32(words, at);
-    for (int i = 0; i < PIECE_WORDS; i++)
+    for (int i = 0; i < KL_PHILOX_PIECE; i++)
         at[i] = mean + stddev * (fabsf(at[i]) <= 2.0f ? at[i] : redraw_f32(f, first + (uint64_t)i));
 }
 
@@ -396,7 +308,7 @@ void kl_random_normal_f32(kl_random *r, float *out, int64_t count, float mean, f
 {
     run_fill(r, &(fill){.convert = convert_normal_f32,
                         .count = count,
-                        .each = PIECE_WORDS,
+                        .each = KL_PHILOX_PIECE,
                         .element = sizeof *out,
                         .out = (char *)out,
                         .a = mean,
@@ -419,7 +331,7 @@ void kl_random_truncated_normal_f32(kl_random *r, float *out, int64_t count, flo
 {
     run_fill(r, &(fill){.convert = convert_truncated_f32,
                         .count = count,
-                        .each = PIECE_WORDS,
+                        .each = KL_PHILOX_PIECE,
                         .element = sizeof *out,
                         .out = (char *)out,
                         .a = mean,
@@ -493,7 +405,7 @@ static void convert_bernoulli(const fill *f, uint64_t first, const uint32_t *wor
 {
     uint8_t *at = out;
     uint32_t limit = (uint32_t)f->range;
-    for (int i = 0; i < PIECE_WORDS; i++)
+    for (int i = 0; i < KL_PHILOX_PIECE; i++)
         at[i] = words[i] < limit;
 }
 
@@ -508,7 +420,7 @@ void kl_random_bernoulli(kl_random *r, uint8_t *out, int64_t count, double keep)
     double limit = keep * 0x1p32;
     run_fill(r, &(fill){.convert = convert_bernoulli,
                         .count = count,
-                        .each = PIECE_WORDS,
+                        .each = KL_PHILOX_PIECE,
                         .element = 1,
                         .out = (char *)out,
                         .range = limit < 0xFFFFFFFFu ? (uint64_t)limit : 0xFFFFFFFFu});
@@ -517,12 +429,12 @@ void kl_random_bernoulli(kl_random *r, uint8_t *out, int64_t count, double keep)
 void kl_random_permutation(kl_random *r, int64_t *out, int64_t count)
 {
     fill f = {.key = r->key, .draw = r->draw++};
-    uint32_t words[PIECE_WORDS];
+    uint32_t words[KL_PHILOX_PIECE];
     for (int64_t i = 0; i < count; i++)
         out[i] = i;
     for (int64_t i = 0; i + 1 < count; i++) {
         if (i % HALF == 0)
-            make_words(f.key, f.draw, (uint64_t)(i / HALF), words);
+            kl_philox_piece(f.key, f.draw, (uint64_t)(i / HALF), words);
         f.range = (uint64_t)(count - i);
         int64_t other =
             i + (int64_t)below_range(&f, (uint64_t)i,
