@@ -379,7 +379,8 @@ typedef struct kl_op {
 } kl_op;
 
 enum {
-    KL_OP_ANY_DTYPE = 1 /* forward handles float16 and bfloat16 itself (data movement) */
+    KL_OP_ANY_DTYPE = 1,  /* forward handles float16 and bfloat16 itself (data movement) */
+    KL_OP_LIST_INPUTS = 2 /* Keras's operation takes its inputs as one list (Concatenate) */
 };
 
 /* An input whose value isn't kept is a stand-in during backward: its shape and dtype can be read.
