@@ -72,8 +72,7 @@ KL_API kl_status kl_error(kl_status status, const char *format, ...) KL_PRINTF_L
 /*
  * Functions that replace malloc, realloc and free for every allocation of the library's own.
  * `user` is handed back to each. A function that returns NULL makes the call that needed memory
- * fail with KL_ERROR_MEMORY. cJSON, HDF5, libzip and OpenBLAS keep their own allocators, except
- * that cJSON's is set to this one.
+ * fail with KL_ERROR_MEMORY. HDF5, libzip and OpenBLAS keep their own allocators.
  */
 typedef struct kl_allocator {
     void *(*allocate)(size_t size, void *user);
