@@ -1,0 +1,10 @@
+# Tests that are not C programs.
+add_test(NAME headers COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/package/headers
+         ${PROJECT_SOURCE_DIR}/include ${CMAKE_C_COMPILER})
+set_tests_properties(headers PROPERTIES SKIP_RETURN_CODE 77)
+
+if(KL_INSTALL AND KL_BUILD_SHARED AND NOT KL_SANITIZE)
+  add_test(NAME package COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/package/run ${PROJECT_SOURCE_DIR}
+           ${PROJECT_BINARY_DIR} ${PROJECT_VERSION})
+  set_tests_properties(package PROPERTIES TIMEOUT 900)
+endif()
