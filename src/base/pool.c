@@ -136,8 +136,7 @@ static inline size_t units_of_class(uint32_t class_index)
 {
     if (class_index < 4)
         return class_index + 1;
-    uint32_t bit = class_index / 4 + 1;
-    return (size_t)(5 + class_index % 4) << (bit - 2);
+    return (size_t)(5 + class_index % 4) << ((class_index / 4 - 1) & 63);
 }
 
 /* From one block of a class to the next; the last 16 bytes are the next one's header. */

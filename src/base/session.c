@@ -120,7 +120,7 @@ void kl_at_shutdown(void (*clean)(void))
 }
 
 /* Weak: a program that never links the registry has none to clear. */
-extern void kl_registry_clear(void) __attribute__((weak));
+#pragma weak kl_registry_clear
 
 void kl_shutdown(void)
 {
