@@ -99,7 +99,7 @@ static void store_element(kl_dtype dtype, void *at, double value)
 void kl_fill_elements(kl_dtype dtype, void *out, int64_t count, double value)
 {
     size_t bytes = kl_dtype_size(dtype);
-    unsigned char one[16];
+    unsigned char one[16] = {0};
     store_element(dtype, one, value);
     bool zero = true;
     for (size_t i = 0; i < bytes; i++)

@@ -71,7 +71,7 @@ bool kl_shape_mode(bool on);
 /* A fresh handle on the same buffer, shape and strides; no mask, no node. */
 kl_tensor *kl_alias(const kl_tensor *tensor);
 /* A handle on tensor's buffer with other geometry; `offset` in elements from its first. */
-kl_tensor *kl_alias_as(const kl_tensor *tensor, int rank, const int64_t *shape,
+kl_tensor *kl_alias_as(const kl_tensor *source, int rank, const int64_t *shape,
                        const int64_t *strides, int64_t offset);
 
 /* Attaches a mask (held); NULL takes it away. The layer base alone does this. */
