@@ -1,0 +1,41 @@
+#include <immintrin.h>
+
+#include "kernels/gemm_tile.h"
+
+#include <stddef.h>
+
+/* The most rows of a tile of one, two, ... vectors. */
+#define ROWS 0, 8, 8, 8, 6, 4, 3, 3, 3
+#define SHAPES(X)                                                                                  \
+    KL_TILE_ROWS_8(X, 1)                                                                           \
+    KL_TILE_ROWS_8(X, 2) KL_TILE_ROWS_8(X, 3) KL_TILE_ROWS_6(X, 4) KL_TILE_ROWS_4(X, 5)            \
+        KL_TILE_ROWS_3(X, 6) KL_TILE_ROWS_3(X, 7) KL_TILE_ROWS_3(X, 8)
+#define VECTORS 4
+
+#define T                   float
+#define LANES               16
+#define NAME(x)             x##_avx512_f32
+#define FIRST(n)            (__mmask16)((1u << (n)) - 1)
+#define LOAD_PART(p, n)     _mm512_maskz_loadu_ps(FIRST(n), p)
+#define STORE_PART(p, v, n) _mm512_mask_storeu_ps(p, FIRST(n), v)
+#include "kernels/gemm_impl.h"
+#undef T
+#undef LANES
+#undef NAME
+#undef FIRST
+#undef LOAD_PART
+#undef STORE_PART
+
+#define T                   double
+#define LANES               8
+#define NAME(x)             x##_avx512_f64
+#define FIRST(n)            (__mmask8)((1u << (n)) - 1)
+#define LOAD_PART(p, n)     _mm512_maskz_loadu_pd(FIRST(n), p)
+#define STORE_PART(p, v, n) _mm512_mask_storeu_pd(p, FIRST(n), v)
+#include "kernels/gemm_impl.h"
+#undef T
+#undef LANES
+#undef NAME
+#undef FIRST
+#undef LOAD_PART
+#undef STORE_PART

@@ -1,0 +1,250 @@
+/*
+ * The microkernels of one instruction set and element type. Set before inclusion: T, LANES,
+ * NAME(x), the tile shapes by SHAPES(X) as X(rows, vectors) and VECTORS and ROWS of kl_tile_set;
+ * optionally LOAD_PART(p, n) and STORE_PART(p, v, n) for the first n lanes of a vector.
+ */
+
+typedef T NAME(vec) __attribute__((vector_size(LANES * sizeof(T))));
+typedef T NAME(uvec) __attribute__((vector_size(LANES * sizeof(T)), aligned(sizeof(T)), may_alias));
+#define V           NAME(vec)
+#define LOAD(p)     ((V) * (const NAME(uvec) *)(p))
+#define STORE(p, v) (*(NAME(uvec) *)(p) = (v))
+
+static inline V NAME(load_part)(const T *p, int64_t n)
+{
+#ifdef LOAD_PART
+    return LOAD_PART(p, n);
+#else
+    T lanes[LANES] = {0};
+    for (int64_t i = 0; i < n; i++)
+        lanes[i] = p[i];
+    return LOAD(lanes);
+#endif
+}
+
+static inline void NAME(store_part)(T *p, V v, int64_t n)
+{
+#ifdef STORE_PART
+    STORE_PART(p, v, n);
+#else
+    T lanes[LANES];
+    STORE(lanes, v);
+    for (int64_t i = 0; i < n; i++)
+        p[i] = lanes[i];
+#endif
+}
+
+static inline V NAME(relu)(V v)
+{
+    return (V)((__typeof__(v < 0))v & ~(v < 0));
+}
+
+/* Adds bias and C and stores: the way for tiles whose last vector is cut to `part` lanes. */
+__attribute__((noinline)) static void NAME(finish_part)(const kl_tile *t, const V *acc, int rows,
+                                                        int vectors, int64_t part)
+{
+    const T *bias = t->bias;
+    for (int v = 0; v < vectors; v++) {
+        int64_t n = v == vectors - 1 ? part : LANES;
+        V add = bias ? NAME(load_part)(bias + v * LANES, n) : (V){0};
+        for (int r = 0; r < rows; r++) {
+            T *c = (T *)t->c + t->c_rows[r] + v * LANES;
+            V sum = acc[r * vectors + v] + add;
+            if (t->accumulate)
+                sum += NAME(load_part)(c, n);
+            NAME(store_part)(c, t->relu ? NAME(relu)(sum) : sum, n);
+        }
+    }
+}
+
+__attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, const int rows,
+                                                             const int vectors)
+{
+    V acc[KL_TILE_ROWS * KL_TILE_VECTORS];
+#pragma GCC unroll 32
+    for (int i = 0; i < rows * vectors; i++)
+        acc[i] = (V){0};
+    int64_t a_col = t->a_col, b_row = t->b_row, k = t->k, outer = t->a_outer ? t->outer : 1;
+    for (int64_t o = 0; o < outer; o++) {
+        const T *at = (const T *)t->a + (t->a_outer ? t->a_outer[o] : 0);
+        const T *b = (const T *)t->b + (t->a_outer ? t->b_outer[o] : 0);
+        const T *a[KL_TILE_ROWS];
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+            a[r] = at + t->a_rows[r];
+        int64_t left = k, j = 0;
+        for (; left > 0; left--, j += a_col, b += b_row) {
+            V bv[KL_TILE_VECTORS];
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; v++)
+                bv[v] = LOAD(b + v * LANES);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) {
+                V x = a[r][j] - (V){0};
+#pragma GCC unroll 8
+                for (int v = 0; v < vectors; v++)
+                    acc[r * vectors + v] += x * bv[v];
+            }
+        }
+    }
+    int64_t part = t->cols - (vectors - 1) * LANES;
+    if (part < LANES) {
+        V out[KL_TILE_ROWS * KL_TILE_VECTORS];
+#pragma GCC unroll 32
+        for (int i = 0; i < rows * vectors; i++)
+            out[i] = acc[i];
+        NAME(finish_part)(t, out, rows, vectors, part);
+        return;
+    }
+    const T *bias = t->bias;
+    if (bias) {
+#pragma GCC unroll 32
+        for (int i = 0; i < rows * vectors; i++)
+            acc[i] += LOAD(bias + i % vectors * LANES);
+    }
+    if (t->accumulate) {
+#pragma GCC unroll 32
+        for (int i = 0; i < rows * vectors; i++)
+            acc[i] += LOAD((const T *)t->c + t->c_rows[i / vectors] + i % vectors * LANES);
+    }
+    if (t->relu) {
+#pragma GCC unroll 32
+        for (int i = 0; i < rows * vectors; i++)
+            acc[i] = NAME(relu)(acc[i]);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        T *c = (T *)t->c + t->c_rows[r];
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++)
+            STORE(c + v * LANES, acc[r * vectors + v]);
+    }
+}
+
+#define DEFINE_TILE(rows, vectors)                                                                 \
+    static void NAME(tile_##rows##x##vectors)(const kl_tile *t)                                    \
+    {                                                                                              \
+        NAME(tile)(t, rows, vectors);                                                              \
+    }
+SHAPES(DEFINE_TILE)
+
+static void NAME(pack)(void *to, int64_t width, const void *from, int64_t row, int64_t col,
+                       int64_t k, int64_t cols)
+{
+    T *dst = to;
+    const T *src = from;
+    int64_t j = 0, whole = col == 1 ? cols / LANES * LANES : 0;
+    for (; j < whole; j += LANES)
+        for (int64_t i = 0; i < k; i++)
+            STORE(dst + i * width + j, LOAD(src + i * row + j));
+    if (col == 1 && j < cols) {
+        for (int64_t i = 0; i < k; i++)
+            STORE(dst + i * width + j, NAME(load_part)(src + i * row + j, cols - j));
+        j += LANES;
+    } else if (col != 1) {
+        for (; j + 4 <= cols; j += 4) {
+            const T *s = src + j * col;
+            for (int64_t i = 0; i < k; i++, s += row) {
+                T *d = dst + i * width + j;
+                d[0] = s[0], d[1] = s[col], d[2] = s[2 * col], d[3] = s[3 * col];
+            }
+        }
+        for (; j < cols; j++)
+            for (int64_t i = 0; i < k; i++)
+                dst[i * width + j] = src[i * row + j * col];
+    }
+    for (; j < width; j++)
+        for (int64_t i = 0; i < k; i++)
+            dst[i * width + j] = 0;
+}
+
+/* The sum of the lanes, halves onto halves. */
+static inline T NAME(total)(V v)
+{
+    T lanes[LANES];
+    STORE(lanes, v);
+#pragma GCC unroll 8
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            lanes[i] += lanes[i + half];
+    return lanes[0];
+}
+
+/* `cols` columns from column j on. */
+__attribute__((always_inline)) static inline void NAME(dots_of)(const kl_dots *d, int64_t from,
+                                                                const int rows, const int cols)
+{
+    V acc[16];
+    const T *a = d->a, *b = (const T *)d->b + from * d->b_col;
+    int64_t k = 0, whole = d->k / LANES * LANES;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows * cols; i++)
+        acc[i] = (V){0};
+    for (; k < whole; k += LANES) {
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++) {
+            V y = LOAD(b + j * d->b_col + k);
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; r++)
+                acc[r * cols + j] += y * LOAD(a + r * d->a_row + k);
+        }
+    }
+    if (k < d->k) {
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++) {
+            V y = NAME(load_part)(b + j * d->b_col + k, d->k - k);
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; r++)
+                acc[r * cols + j] += y * NAME(load_part)(a + r * d->a_row + k, d->k - k);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows * cols; i++) {
+        int64_t row = i / cols, col = from + i % cols;
+        T *c = (T *)d->c + row * d->c_row + col * d->c_col;
+        T sum = NAME(total)(acc[i]);
+        if (d->bias)
+            sum += ((const T *)d->bias)[row * d->bias_row + col * d->bias_col];
+        if (d->accumulate)
+            sum += *c;
+        *c = d->relu && sum < 0 ? 0 : sum;
+    }
+}
+
+#define DOTS(rows)                                                                                 \
+    case rows:                                                                                     \
+        for (; j + 4 <= d->n; j += 4)                                                              \
+            NAME(dots_of)(d, j, rows, 4);                                                          \
+        for (; j < d->n; j++)                                                                      \
+            NAME(dots_of)(d, j, rows, 1);                                                          \
+        break
+
+static void NAME(dots)(const kl_dots *d)
+{
+    int64_t j = 0;
+    switch (d->m) {
+        DOTS(1);
+        DOTS(2);
+        DOTS(3);
+        DOTS(4);
+    default:
+        break;
+    }
+}
+
+#define TILE_ENTRY(r, v) .tile[r][v] = NAME(tile_##r##x##v),
+const kl_tile_set NAME(kl_tiles) = {
+    .size = sizeof(T),
+    .lanes = LANES,
+    .vectors = VECTORS,
+    .rows = {ROWS},
+    SHAPES(TILE_ENTRY).pack = NAME(pack),
+    .dots = NAME(dots),
+};
+
+#undef V
+#undef LOAD
+#undef STORE
+#undef DEFINE_TILE
+#undef DOTS
+#undef TILE_ENTRY
