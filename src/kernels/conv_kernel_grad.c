@@ -1,0 +1,245 @@
+/*
+ * Gradient of a convolution by its kernel: a product of the kernel's window over the image,
+ * transposed, with the gradient of the output, summed over all pixels. Window elements are the rows
+ * of the register tiles and read the image in place, or a copy with its padding written out.
+ */
+#include <stddef.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "base/thread_pool.h"
+#include "kernels/conv_internal.h"
+
+enum {
+    STRETCH = 256, /* most pixels of an output row taken as one */
+    PIXELS = 128,  /* of one pass: their window and gradient stay in the first cache */
+    LINES = 32,    /* most stretches of one pass */
+    PARTS = 16,    /* most parts of the pixels, each with a sum of its own */
+    PART_WORK = 1 << 21,
+    PART_BYTES = 16 << 20, /* most memory for the parts' sums */
+    ROWS = 48,             /* least rows of a chunk */
+};
+
+typedef struct job {
+    const kl_tile_set *set;
+    const kl_conv_shape *s;
+    const char *x, *dy;
+    char *padded, *dy_copy;
+    int64_t size[3];       /* of the image at x */
+    int64_t origin[3];     /* its position that output 0 reads at tap 0 */
+    int64_t rows, columns; /* of one group's gradient */
+    int64_t stretches;     /* of an output row */
+    int64_t lines;         /* all stretches */
+    int64_t panels, parts, row_parts;
+    char *dw, *sums;  /* sums: of each part, or NULL with one part */
+    int64_t elements; /* of dw */
+} job;
+
+static int64_t pixel_of_line(const job *j, int64_t line, int64_t *from, int64_t *to)
+{
+    const kl_conv_shape *s = j->s;
+    int64_t width = s->out[2], stretch = line % j->stretches, row = line / j->stretches;
+    int64_t begin = kl_part_begin(width, j->stretches, stretch);
+    int64_t o1 = row % s->out[1], o0 = row / s->out[1] % s->out[0], n = row / s->out[1] / s->out[0];
+    int64_t at = n * j->size[0] + j->origin[0] + o0 * s->stride[0];
+    at = at * j->size[1] + j->origin[1] + o1 * s->stride[1];
+    at = at * j->size[2] + j->origin[2] + begin * s->stride[2];
+    *from = at * s->in_channels;
+    *to = (row * width + begin) * s->out_channels;
+    return kl_part_begin(width, j->stretches, stretch + 1) - begin;
+}
+
+/* Adds the pass's pixels to rows [first, end) of the group's gradient. */
+static void run_pass(const job *j, kl_tile *t, int64_t group, int64_t first, int64_t end, char *dw)
+{
+    const kl_conv_shape *s = j->s;
+    const kl_tile_set *set = j->set;
+    int64_t inputs = s->in_channels / s->groups;
+    for (int64_t panel = 0; panel < j->panels; panel++) {
+        int64_t vectors = kl_ceil_div(j->columns, set->lanes);
+        int64_t from = kl_part_begin(vectors, j->panels, panel);
+        vectors = kl_part_begin(vectors, j->panels, panel + 1) - from;
+        int64_t column = group * j->columns + from * set->lanes;
+        int64_t tiles = kl_ceil_div(end - first, set->rows[vectors]);
+        t->b = j->dy + column * set->size;
+        t->c = dw + column * set->size;
+        t->cols = kl_min64(vectors * set->lanes, j->columns - from * set->lanes);
+        for (int64_t i = 0; i < tiles; i++) {
+            int64_t row = first + kl_part_begin(end - first, tiles, i);
+            int64_t rows = first + kl_part_begin(end - first, tiles, i + 1) - row;
+            int64_t a_rows[KL_TILE_ROWS], c_rows[KL_TILE_ROWS];
+            int64_t channel = row % inputs, tap = row / inputs;
+            int64_t k[3] = {tap / s->kernel[2] / s->kernel[1], tap / s->kernel[2] % s->kernel[1],
+                            tap % s->kernel[2]};
+            for (int64_t r = 0; r < rows; r++) {
+                int64_t at = k[0] * s->dilation[0] * j->size[1] + k[1] * s->dilation[1];
+                at = at * j->size[2] + k[2] * s->dilation[2];
+                a_rows[r] = at * s->in_channels + group * inputs + channel;
+                c_rows[r] = (row + r) * s->out_channels;
+                if (++channel == inputs) {
+                    channel = 0;
+                    for (int d = 2; d >= 0 && ++k[d] == s->kernel[d]; d--)
+                        k[d] = 0;
+                }
+            }
+            t->a_rows = a_rows;
+            t->c_rows = c_rows;
+            set->tile[rows][vectors](t);
+        }
+    }
+}
+
+static void run_chunk(void *arg, int64_t chunk)
+{
+    const job *j = arg;
+    const kl_conv_shape *s = j->s;
+    int64_t part = chunk % j->parts, rows = chunk / j->parts % j->row_parts;
+    int64_t group = chunk / j->parts / j->row_parts;
+    int64_t line = kl_part_begin(j->lines, j->parts, part);
+    int64_t end = kl_part_begin(j->lines, j->parts, part + 1);
+    int64_t most = j->stretches > 1 ? 1 : kl_max64(1, kl_min64(LINES, PIXELS / s->out[2]));
+    int64_t a_outer[LINES], b_outer[LINES];
+    char *dw = j->sums ? j->sums + part * j->elements * j->set->size : j->dw;
+    kl_tile t = {
+        .a = j->x,
+        .a_col = s->stride[2] * s->in_channels,
+        .b_row = s->out_channels,
+        .a_outer = a_outer,
+        .b_outer = b_outer,
+    };
+    while (line < end) {
+        for (t.outer = 0; t.outer < most && line < end; t.outer++, line++)
+            t.k = pixel_of_line(j, line, &a_outer[t.outer], &b_outer[t.outer]);
+        run_pass(j, &t, group, kl_part_begin(j->rows, j->row_parts, rows),
+                 kl_part_begin(j->rows, j->row_parts, rows + 1), dw);
+        t.accumulate = true;
+    }
+}
+
+/* Adds up the parts' sums in order; chunk i is its part of the elements. */
+static void add_sums(void *arg, int64_t chunk)
+{
+    const job *j = arg;
+    kl_split split = kl_split_make(j->elements, 4096);
+    int64_t from = kl_split_begin(split, chunk), to = kl_split_begin(split, chunk + 1);
+    for (int64_t part = 0; part < j->parts; part++) {
+        if (j->set->size == sizeof(float)) {
+            const float *sum = (const float *)j->sums + part * j->elements;
+            float *dw = (float *)j->dw;
+            for (int64_t i = from; i < to; i++)
+                dw[i] = part ? dw[i] + sum[i] : sum[i];
+        } else {
+            const double *sum = (const double *)j->sums + part * j->elements;
+            double *dw = (double *)j->dw;
+            for (int64_t i = from; i < to; i++)
+                dw[i] = part ? dw[i] + sum[i] : sum[i];
+        }
+    }
+}
+
+/* Writes row `row` of the padded image (over the batch and the leading two axes). */
+static void pad_row(void *arg, int64_t row)
+{
+    const job *j = arg;
+    const kl_conv_shape *s = j->s;
+    int64_t pixel = s->in_channels * j->set->size;
+    int64_t i1 = row % j->size[1] - s->pad[1], i0 = row / j->size[1] % j->size[0] - s->pad[0];
+    int64_t n = row / j->size[1] / j->size[0];
+    char *to = j->padded + row * j->size[2] * pixel;
+    int64_t before = kl_min64(kl_max64(s->pad[2], 0), j->size[2]);
+    int64_t end = kl_max64(before, kl_min64(s->in[2] + s->pad[2], j->size[2]));
+    if (i0 < 0 || i0 >= s->in[0] || i1 < 0 || i1 >= s->in[1])
+        before = end = j->size[2];
+    memset(to, 0, (size_t)(before * pixel));
+    const char *x = j->x + (((n * s->in[0] + i0) * s->in[1] + i1) * s->in[2] - s->pad[2]) * pixel;
+    if (end > before)
+        memcpy(to + before * pixel, x + before * pixel, (size_t)((end - before) * pixel));
+    memset(to + end * pixel, 0, (size_t)((j->size[2] - end) * pixel));
+}
+
+/* Makes x readable at every tap: in place, or as a copy with the padding. */
+static bool reach_padding(job *j)
+{
+    const kl_conv_shape *s = j->s;
+    bool inside = true;
+    int64_t rows = s->batch, span[3];
+    for (int d = 0; d < 3; d++) {
+        span[d] = (s->out[d] - 1) * s->stride[d] + (s->kernel[d] - 1) * s->dilation[d] + 1;
+        inside = inside && s->pad[d] <= 0 && span[d] - s->pad[d] <= s->in[d];
+        j->size[d] = s->in[d];
+        j->origin[d] = -s->pad[d];
+    }
+    if (inside)
+        return true;
+    for (int d = 0; d < 3; d++) {
+        j->size[d] = span[d];
+        j->origin[d] = 0;
+        rows *= d < 2 ? span[d] : 1;
+    }
+    j->padded = kl_block_alloc((size_t)(rows * span[2] * s->in_channels) * (size_t)j->set->size);
+    if (!j->padded)
+        return false;
+    kl_parallel_for(rows, pad_row, j);
+    j->x = j->padded;
+    return true;
+}
+
+/* Vectors of dy's last pixel may end past its channels: then it needs room behind. */
+static bool reach_vectors(job *j)
+{
+    const kl_conv_shape *s = j->s;
+    if (j->columns % j->set->lanes == 0)
+        return true;
+    int64_t count = s->batch * s->out[0] * s->out[1] * s->out[2] * s->out_channels;
+    size_t bytes = (size_t)(count * j->set->size);
+    size_t room = (size_t)(j->set->lanes * j->set->size);
+    j->dy_copy = kl_block_alloc(bytes + room);
+    if (!j->dy_copy)
+        return false;
+    memcpy(j->dy_copy, j->dy, bytes);
+    memset(j->dy_copy + bytes, 0, room);
+    j->dy = j->dy_copy;
+    return true;
+}
+
+static bool make_parts(job *j)
+{
+    const kl_conv_shape *s = j->s;
+    int64_t work = j->lines * s->out[2] / j->stretches * j->elements;
+    int64_t most = kl_min64(kl_min64(PARTS, j->lines), work / PART_WORK);
+    j->parts = kl_max64(1, kl_min64(most, PART_BYTES / (j->elements * j->set->size)));
+    int64_t want = kl_min64(PARTS, work / PART_WORK) / (j->parts * s->groups);
+    j->row_parts = kl_max64(1, kl_min64(want, j->rows / ROWS));
+    if (j->parts == 1)
+        return true;
+    j->sums = kl_block_alloc((size_t)(j->parts * j->elements) * (size_t)j->set->size);
+    return j->sums != NULL;
+}
+
+bool kl_conv_kernel_tiles(const kl_tile_set *set, const kl_conv_shape *s, const void *x,
+                          const void *dy, void *dw)
+{
+    job j = {.set = set, .s = s, .x = x, .dy = dy, .dw = dw};
+    j.rows = s->kernel[0] * s->kernel[1] * s->kernel[2] * (s->in_channels / s->groups);
+    j.columns = s->out_channels / s->groups;
+    j.elements = j.rows * s->out_channels;
+    j.stretches = kl_max64(1, kl_ceil_div(s->out[2], STRETCH));
+    j.lines = s->batch * s->out[0] * s->out[1] * j.stretches;
+    j.panels = kl_ceil_div(kl_ceil_div(j.columns, set->lanes), set->vectors);
+    if (!j.elements)
+        return true;
+    if (!j.lines || !s->out[2]) {
+        memset(dw, 0, (size_t)(j.elements * set->size));
+        return true;
+    }
+    bool done = reach_padding(&j) && reach_vectors(&j) && make_parts(&j);
+    if (done) {
+        kl_parallel_for(s->groups * j.row_parts * j.parts, run_chunk, &j);
+        if (j.sums)
+            kl_parallel_for(kl_split_make(j.elements, 4096).chunks, add_sums, &j);
+    }
+    kl_block_free(j.padded);
+    kl_block_free(j.dy_copy);
+    kl_block_free(j.sums);
+    return done;
+}
