@@ -59,6 +59,8 @@ kl_tensor *kl_context_metric(const kl_context *ctx, int index, const char **name
 /* Writes the pending updates into the weights. Without it they are dropped at the end. */
 kl_status kl_context_commit(kl_context *ctx);
 void kl_context_end(kl_context *ctx);
+/* Whether this is a run with stand-ins. */
+bool kl_context_shapes_only(const kl_context *ctx);
 /* The context of the call now running on this thread, or NULL. */
 kl_context *kl_context_current(void);
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include "base/error.h"
 #include "klayers/layer.h"
 #include "objects/object.h"
 #include "base/random.h"
@@ -82,6 +83,31 @@ void kl_weight_follow(kl_weight *weight);
 void kl_weight_free(kl_weight *weight);
 void kl_contexts_free(kl_layer *layer);
 void kl_remove_last_sublayer(kl_layer *self);
+
+/* data_format NULL is channels_last. */
+bool kl_is_channels_first(const char *data_format);
+/* The channels' axis of an input of this rank. */
+int kl_channel_axis(const char *data_format, int rank);
+
+/* Keras's defaults of a class into its argument struct (args_size bytes). */
+void kl_layer_defaults(const kl_layer_vtable *vtable, void *args);
+
+/* The two functions behind every layer's macro. */
+#define KL_DEFINE_LAYER(name)                                                                      \
+    kl_layer *name##_new(const name##_args *args)                                                  \
+    {                                                                                              \
+        if (!args) {                                                                               \
+            kl_error_null(#name, "args");                                                          \
+            return NULL;                                                                           \
+        }                                                                                          \
+        return kl_layer_new(&name##_class, args);                                                  \
+    }                                                                                              \
+    name##_args name##_defaults(void)                                                              \
+    {                                                                                              \
+        name##_args args;                                                                          \
+        kl_layer_defaults(&name##_class, &args);                                                   \
+        return args;                                                                               \
+    }
 
 /*
  * Readies the layer kind; with `find`, lets class names of configs be found in a table. Every

@@ -1,0 +1,47 @@
+/* Normalization layers: https://keras.io/api/layers/normalization_layers/ */
+#ifndef KLAYERS_LAYERS_NORMALIZATION_H
+#define KLAYERS_LAYERS_NORMALIZATION_H
+
+#include "klayers/layer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Batch normalization (Ioffe and Szegedy, https://arxiv.org/abs/1502.03167): by the batch's own
+ * statistics while training, by moving averages otherwise, or while `trainable` is false. With
+ * renorm, batch renormalization (Ioffe, https://arxiv.org/abs/1702.03275). synchronized is
+ * accepted: there is one replica.
+ */
+typedef struct kl_batch_normalization_args {
+    KL_LAYER_ARGS
+    int64_t axis;
+    double momentum, epsilon;
+    bool center, scale;
+    kl_named beta_initializer, gamma_initializer;
+    kl_named moving_mean_initializer, moving_variance_initializer;
+    kl_named beta_regularizer, gamma_regularizer;
+    kl_named beta_constraint, gamma_constraint;
+    bool synchronized;
+    bool renorm;
+    const char *renorm_clipping; /* JSON: {"rmin": , "rmax": , "dmax": } */
+    double renorm_momentum;
+    bool fused; /* 2.15: the numbers are the same */
+} kl_batch_normalization_args;
+KL_API kl_layer *kl_batch_normalization_new(const kl_batch_normalization_args *args);
+KL_API kl_batch_normalization_args kl_batch_normalization_defaults(void);
+#ifndef __cplusplus
+#define kl_batch_normalization(...)                                                                \
+    KL_CALL_(kl_batch_normalization_new, kl_batch_normalization_args,                              \
+             (KL_LAYER_DEFAULTS, .axis = -1, .momentum = 0.99, .epsilon = 1e-3, .center = true,    \
+              .scale = true, .beta_initializer = "zeros", .gamma_initializer = "ones",             \
+              .moving_mean_initializer = "zeros", .moving_variance_initializer = "ones",           \
+              .renorm_momentum = 0.99),                                                            \
+             __VA_ARGS__)
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

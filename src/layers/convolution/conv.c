@@ -1,0 +1,157 @@
+/* Conv1D, Conv2D, Conv3D: one layer in three ranks. */
+#include <string.h>
+
+#include "klayers/layers/convolution.h"
+#include "layers/layer.h"
+#include "layers/convolution/fields.h"
+
+typedef struct conv_state {
+    kl_conv_args args;
+    kl_weight *kernel, *bias;
+} conv_state;
+
+static const kl_field conv1d_fields[] = {
+    KL_CONV_FIELDS(kl_conv_args, 1, "valid|same|causal"),
+    {"filters", KL_FIELD_INT, offsetof(kl_conv_args, filters), .doc = "number of output channels",
+     .min = 1, .max = 2147483647, .flags = KL_FIELD_REQUIRED},
+    {"groups", KL_FIELD_INT, offsetof(kl_conv_args, groups), "1",
+     .doc = "channel groups convolved apart", .min = 1, .max = 2147483647},
+    KL_KERNEL_FIELDS(kl_conv_args, kernel),
+    {0}};
+
+static const kl_field conv2d_fields[] = {
+    KL_CONV_FIELDS(kl_conv_args, 2, "valid|same"),
+    {"filters", KL_FIELD_INT, offsetof(kl_conv_args, filters), .doc = "number of output channels",
+     .min = 1, .max = 2147483647, .flags = KL_FIELD_REQUIRED},
+    {"groups", KL_FIELD_INT, offsetof(kl_conv_args, groups), "1",
+     .doc = "channel groups convolved apart", .min = 1, .max = 2147483647},
+    KL_KERNEL_FIELDS(kl_conv_args, kernel),
+    {0}};
+
+static const kl_field conv3d_fields[] = {
+    KL_CONV_FIELDS(kl_conv_args, 3, "valid|same"),
+    {"filters", KL_FIELD_INT, offsetof(kl_conv_args, filters), .doc = "number of output channels",
+     .min = 1, .max = 2147483647, .flags = KL_FIELD_REQUIRED},
+    {"groups", KL_FIELD_INT, offsetof(kl_conv_args, groups), "1",
+     .doc = "channel groups convolved apart", .min = 1, .max = 2147483647},
+    KL_KERNEL_FIELDS(kl_conv_args, kernel),
+    {0}};
+
+static kl_status conv_init(void *self, int rank)
+{
+    const conv_state *s = kl_layer_state(self);
+    kl_status status = kl_conv_check_strides(rank, s->args.strides, s->args.dilation_rate);
+    if (!status && s->args.filters % s->args.groups)
+        status = kl_error(KL_ERROR_INVALID,
+                          "the number of filters must be divisible by the number of groups, got "
+                          "filters=%lld, groups=%lld",
+                          (long long)s->args.filters, (long long)s->args.groups);
+    if (!status && s->args.padding && !strcmp(s->args.padding, "causal") &&
+        kl_is_channels_first(s->args.data_format))
+        status = KL_OK;
+    return status ? status : kl_set_input_spec(self, 0, (kl_input_spec){.ndim = rank + 2});
+}
+
+static kl_status conv_build(kl_layer *self, const kl_shape *in, int count)
+{
+    conv_state *s = kl_layer_state(self);
+    int axis = kl_channel_axis(s->args.data_format, in[0].rank);
+    int64_t channels = in[0].at[axis];
+    if (channels < 0)
+        return kl_error(KL_ERROR_SHAPE, "the channel dimension of the input must be known");
+    if (channels % s->args.groups)
+        return kl_error(KL_ERROR_SHAPE,
+                        "the number of input channels must be divisible by the number of groups, "
+                        "got channels=%lld, groups=%lld",
+                        (long long)channels, (long long)s->args.groups);
+    kl_weight_args kernel = kl_weight_defaults();
+    kernel.layer = self;
+    kernel.name = "kernel";
+    kernel.initializer = s->args.kernel_initializer;
+    kernel.regularizer = s->args.kernel_regularizer;
+    kernel.constraint = s->args.kernel_constraint;
+    int rank = in[0].rank - 2;
+    memcpy(kernel.shape, s->args.kernel_size, (size_t)rank * sizeof *kernel.shape);
+    kernel.shape[rank] = channels / s->args.groups;
+    kernel.shape[rank + 1] = s->args.filters;
+    s->kernel = kl_add_weight_with(&kernel);
+    if (!s->kernel)
+        return kl_last_status();
+    if (s->args.use_bias) {
+        s->bias = kl_add_weight(.layer = self, .name = "bias", .shape = {s->args.filters},
+                                .initializer = s->args.bias_initializer,
+                                .regularizer = s->args.bias_regularizer,
+                                .constraint = s->args.bias_constraint);
+        if (!s->bias)
+            return kl_last_status();
+    }
+    return kl_set_input_spec(self, 0,
+                             (kl_input_spec){.ndim = in[0].rank, .axis = axis, .dim = channels});
+}
+
+static kl_tensors conv_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    const conv_state *s = kl_layer_state(self);
+    kl_conv_options options = {.padding = s->args.padding,
+                               .groups = s->args.groups,
+                               .channels_first = kl_is_channels_first(s->args.data_format),
+                               .activation = s->args.activation};
+    memcpy(options.strides, s->args.strides, sizeof options.strides);
+    memcpy(options.dilation, s->args.dilation_rate, sizeof options.dilation);
+    return kl_one(kl_op_conv(in.at[0], kl_read(ctx, s->kernel),
+                             s->bias ? kl_read(ctx, s->bias) : NULL, &options));
+}
+
+static kl_status conv1d_init(void *self)
+{
+    return conv_init(self, 1);
+}
+
+const kl_layer_vtable kl_conv1d_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Conv1D",
+    .names = "Convolution1D",
+    .state_size = sizeof(conv_state),
+    .args_size = sizeof(kl_conv_args),
+    .fields = conv1d_fields,
+    .init = conv1d_init,
+    .build = conv_build,
+    .call = conv_call,
+};
+KL_DEFINE_LAYER(kl_conv1d)
+
+static kl_status conv2d_init(void *self)
+{
+    return conv_init(self, 2);
+}
+
+const kl_layer_vtable kl_conv2d_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Conv2D",
+    .names = "Convolution2D",
+    .state_size = sizeof(conv_state),
+    .args_size = sizeof(kl_conv_args),
+    .fields = conv2d_fields,
+    .init = conv2d_init,
+    .build = conv_build,
+    .call = conv_call,
+};
+KL_DEFINE_LAYER(kl_conv2d)
+
+static kl_status conv3d_init(void *self)
+{
+    return conv_init(self, 3);
+}
+
+const kl_layer_vtable kl_conv3d_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Conv3D",
+    .names = "Convolution3D",
+    .state_size = sizeof(conv_state),
+    .args_size = sizeof(kl_conv_args),
+    .fields = conv3d_fields,
+    .init = conv3d_init,
+    .build = conv_build,
+    .call = conv_call,
+};
+KL_DEFINE_LAYER(kl_conv3d)

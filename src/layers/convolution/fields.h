@@ -1,0 +1,62 @@
+/* Fields that the convolution layers share, and checks of them. */
+#ifndef KL_LAYERS_CONVOLUTION_FIELDS_H
+#define KL_LAYERS_CONVOLUTION_FIELDS_H
+
+#include "klayers/layer.h"
+
+#define KL_CONV_FIELDS(T, rank, paddings)                                                          \
+    {"kernel_size",                                                                                \
+     KL_FIELD_DIMS,                                                                                \
+     offsetof(T, kernel_size),                                                                     \
+     .doc = "size of the window",                                                                  \
+     .min = 1,                                                                                     \
+     .max = 2147483647,                                                                            \
+     .count = rank,                                                                                \
+     .flags = KL_FIELD_REQUIRED},                                                                  \
+        {"strides", KL_FIELD_DIMS,     offsetof(T, strides), "1", .doc = "step of the window",     \
+         .min = 1,  .max = 2147483647, .count = rank},                                             \
+        {"padding",                                                                                \
+         KL_FIELD_STRING,                                                                          \
+         offsetof(T, padding),                                                                     \
+         "valid",                                                                                  \
+         .doc = "valid: none; same: zeros around; causal: zeros before",                           \
+         .choices = paddings},                                                                     \
+        {"data_format",                                                                            \
+         KL_FIELD_STRING,                                                                          \
+         offsetof(T, data_format),                                                                 \
+         "channels_last",                                                                          \
+         .doc = "where the channels stand",                                                        \
+         .choices = "channels_last|channels_first",                                                \
+         .flags = KL_FIELD_OPTIONAL},                                                              \
+    {                                                                                              \
+        "dilation_rate", KL_FIELD_DIMS, offsetof(T, dilation_rate), "1",                           \
+            .doc = "spacing of the window's points", .min = 1, .max = 2147483647, .count = rank    \
+    }
+
+/* Activation, bias and the initializer, regularizer and constraint of a kernel of this name. */
+#define KL_KERNEL_FIELDS(T, kernel)                                                                \
+    {"activation", KL_FIELD_ACTIVATION, offsetof(T, activation),                                   \
+     .doc = "applied to the result; None is linear", .flags = KL_FIELD_OPTIONAL},                  \
+        {"use_bias", KL_FIELD_BOOL, offsetof(T, use_bias), "true",                                 \
+         .doc = "whether a bias is added"},                                                        \
+        {#kernel "_initializer", KL_FIELD_INITIALIZER, offsetof(T, kernel##_initializer),          \
+         "glorot_uniform", .doc = "of the " #kernel},                                              \
+        {"bias_initializer", KL_FIELD_INITIALIZER, offsetof(T, bias_initializer), "zeros",         \
+         .doc = "of the bias"},                                                                    \
+        {#kernel "_regularizer", KL_FIELD_REGULARIZER, offsetof(T, kernel##_regularizer),          \
+         .doc = "penalty on the " #kernel, .flags = KL_FIELD_OPTIONAL},                            \
+        {"bias_regularizer", KL_FIELD_REGULARIZER, offsetof(T, bias_regularizer),                  \
+         .doc = "penalty on the bias", .flags = KL_FIELD_OPTIONAL},                                \
+        {"activity_regularizer", KL_FIELD_REGULARIZER, offsetof(T, activity_regularizer),          \
+         .doc = "penalty on the output", .flags = KL_FIELD_OPTIONAL},                              \
+        {#kernel "_constraint", KL_FIELD_CONSTRAINT, offsetof(T, kernel##_constraint),             \
+         .doc = "projection of the " #kernel, .flags = KL_FIELD_OPTIONAL},                         \
+    {                                                                                              \
+        "bias_constraint", KL_FIELD_CONSTRAINT, offsetof(T, bias_constraint),                      \
+            .doc = "projection of the bias", .flags = KL_FIELD_OPTIONAL                            \
+    }
+
+/* Keras refuses strides and dilation both above 1. */
+kl_status kl_conv_check_strides(int rank, const int64_t *strides, const int64_t *dilation);
+
+#endif

@@ -1,0 +1,45 @@
+#include "klayers/layers/core.h"
+#include "layers/layer.h"
+
+static const kl_field activation_fields[] = {
+    {"activation", KL_FIELD_ACTIVATION, offsetof(kl_activation_layer_args, activation),
+     .doc = "a name, an activation object, or one's own function",
+     .flags = KL_FIELD_REQUIRED | KL_FIELD_OPTIONAL},
+    {0}};
+
+static kl_tensors activation_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    const kl_activation_layer_args *args = kl_layer_state(self);
+    return kl_one(kl_activation_call(args->activation, in.at[0]));
+}
+
+const kl_layer_vtable kl_activation_layer_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Activation",
+    .state_size = sizeof(kl_activation_layer_args),
+    .args_size = sizeof(kl_activation_layer_args),
+    .fields = activation_fields,
+    .call = activation_call,
+    .compute_mask = kl_pass_mask,
+};
+
+KL_DEFINE_LAYER(kl_activation_layer)
+
+static const kl_field identity_fields[] = {{0}};
+
+static kl_tensors identity_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    return kl_many(in.count, in.at);
+}
+
+const kl_layer_vtable kl_identity_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Identity",
+    .state_size = sizeof(kl_identity_args),
+    .args_size = sizeof(kl_identity_args),
+    .fields = identity_fields,
+    .call = identity_call,
+    .compute_mask = kl_pass_mask,
+};
+
+KL_DEFINE_LAYER(kl_identity)

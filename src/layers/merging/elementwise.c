@@ -1,0 +1,172 @@
+/* The element-wise merging layers: what differs is the function that joins two of them. */
+#include "klayers/layers/merging.h"
+#include "layers/layer.h"
+#include "layers/merging/merge.h"
+#include "tensor/tensor.h"
+
+static const kl_field no_fields[] = {{0}};
+
+typedef kl_tensor *join_function(kl_tensor *a, kl_tensor *b);
+
+/* The rank of the input with most axes; the others get axes after the batch. */
+static kl_tensor *raise_rank(kl_tensor *x, int rank)
+{
+    while (x && x->rank < rank)
+        x = kl_op_expand_dims(x, 1);
+    return x;
+}
+
+static kl_tensor *join(kl_tensors in, join_function *function)
+{
+    int rank = 0;
+    for (int i = 0; i < in.count; i++)
+        rank = in.at[i]->rank > rank ? in.at[i]->rank : rank;
+    kl_tensor *result = raise_rank(in.at[0], rank);
+    for (int i = 1; i < in.count; i++)
+        result = function(result, raise_rank(in.at[i], rank));
+    return result;
+}
+
+kl_status kl_merge_build(kl_layer *self, const kl_shape *in, int count)
+{
+    int64_t batch = -1;
+    for (int i = 0; i < count; i++) {
+        if (in[i].rank < 1)
+            return kl_error(KL_ERROR_SHAPE, "cannot merge a scalar");
+        if (in[i].at[0] < 0)
+            continue;
+        if (batch >= 0 && batch != in[i].at[0])
+            return kl_error(KL_ERROR_SHAPE,
+                            "cannot merge tensors with different batch sizes, %lld and %lld",
+                            (long long)batch, (long long)in[i].at[0]);
+        batch = in[i].at[0];
+    }
+    return KL_OK;
+}
+
+static kl_tensor *merge_mask(const kl_layer *self, kl_context *ctx, kl_tensors in, kl_tensors masks,
+                             kl_tensors out, int index)
+{
+    for (int i = 0; i < masks.count; i++)
+        if (!masks.at[i])
+            return NULL;
+    kl_tensor *mask = masks.at[0];
+    for (int i = 1; i < masks.count; i++)
+        mask = kl_op_logical_or(mask, masks.at[i]);
+    return mask;
+}
+
+static kl_tensors average_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    return kl_one(kl_op_mul_scalar(join(in, kl_op_add), 1.0 / in.count));
+}
+
+static kl_status subtract_build(kl_layer *self, const kl_shape *in, int count)
+{
+    if (count != 2)
+        return kl_error(KL_ERROR_SHAPE, "Subtract takes exactly 2 inputs, got %d", count);
+    return kl_merge_build(self, in, count);
+}
+
+static kl_tensors add_layer_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    return kl_one(join(in, kl_op_add));
+}
+
+static kl_tensors subtract_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    return kl_one(join(in, kl_op_sub));
+}
+
+static kl_tensors multiply_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    return kl_one(join(in, kl_op_mul));
+}
+
+static kl_tensors maximum_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    return kl_one(join(in, kl_op_maximum));
+}
+
+static kl_tensors minimum_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    return kl_one(join(in, kl_op_minimum));
+}
+
+const kl_layer_vtable kl_add_layer_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Add",
+    .state_size = sizeof(kl_merge_args),
+    .args_size = sizeof(kl_merge_args),
+    .fields = no_fields,
+    .build = kl_merge_build,
+    .call = add_layer_call,
+    .compute_mask = merge_mask,
+    .flags = KL_LAYER_MANY_INPUTS,
+};
+KL_DEFINE_LAYER(kl_add_layer)
+
+const kl_layer_vtable kl_subtract_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Subtract",
+    .state_size = sizeof(kl_merge_args),
+    .args_size = sizeof(kl_merge_args),
+    .fields = no_fields,
+    .build = subtract_build,
+    .call = subtract_call,
+    .compute_mask = merge_mask,
+    .flags = KL_LAYER_MANY_INPUTS,
+};
+KL_DEFINE_LAYER(kl_subtract)
+
+const kl_layer_vtable kl_multiply_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Multiply",
+    .state_size = sizeof(kl_merge_args),
+    .args_size = sizeof(kl_merge_args),
+    .fields = no_fields,
+    .build = kl_merge_build,
+    .call = multiply_call,
+    .compute_mask = merge_mask,
+    .flags = KL_LAYER_MANY_INPUTS,
+};
+KL_DEFINE_LAYER(kl_multiply)
+
+const kl_layer_vtable kl_average_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Average",
+    .state_size = sizeof(kl_merge_args),
+    .args_size = sizeof(kl_merge_args),
+    .fields = no_fields,
+    .build = kl_merge_build,
+    .call = average_call,
+    .compute_mask = merge_mask,
+    .flags = KL_LAYER_MANY_INPUTS,
+};
+KL_DEFINE_LAYER(kl_average)
+
+const kl_layer_vtable kl_maximum_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Maximum",
+    .state_size = sizeof(kl_merge_args),
+    .args_size = sizeof(kl_merge_args),
+    .fields = no_fields,
+    .build = kl_merge_build,
+    .call = maximum_call,
+    .compute_mask = merge_mask,
+    .flags = KL_LAYER_MANY_INPUTS,
+};
+KL_DEFINE_LAYER(kl_maximum)
+
+const kl_layer_vtable kl_minimum_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "Minimum",
+    .state_size = sizeof(kl_merge_args),
+    .args_size = sizeof(kl_merge_args),
+    .fields = no_fields,
+    .build = kl_merge_build,
+    .call = minimum_call,
+    .compute_mask = merge_mask,
+    .flags = KL_LAYER_MANY_INPUTS,
+};
+KL_DEFINE_LAYER(kl_minimum)
