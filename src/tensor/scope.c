@@ -129,6 +129,15 @@ kl_tensor *kl_scope_detach(kl_tensor *tensor)
     return tensor;
 }
 
+kl_tensor *kl_scope_share(kl_tensor *tensor)
+{
+    if (!stack.depth)
+        return kl_retain(tensor);
+    if (!kl_scope_take(tensor))
+        return NULL;
+    return kl_hold(tensor);
+}
+
 /* The scopes of the newest chunk are used up: keep one chunk for reuse. */
 static void pop_scope(void)
 {

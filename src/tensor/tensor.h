@@ -135,6 +135,9 @@ void kl_string_builder_free(kl_string_builder *b);
  */
 void *kl_scope_alloc(size_t size);
 bool kl_scope_is_open(void);
+/* Hands an existing tensor out as a maker does: to the open scope, else with a reference of the
+   caller's. */
+kl_tensor *kl_scope_share(kl_tensor *tensor);
 /* Takes the tensor from its scope: the caller now has the reference (and must release it). */
 kl_tensor *kl_scope_detach(kl_tensor *tensor);
 

@@ -1,6 +1,6 @@
 /* The inside of objects with described arguments. */
-#ifndef KL_BASE_OBJECT_H
-#define KL_BASE_OBJECT_H
+#ifndef KL_OBJECTS_OBJECT_H
+#define KL_OBJECTS_OBJECT_H
 
 #include <stdatomic.h>
 #include "klayers/object.h"
@@ -58,6 +58,17 @@ void kl_fields_free(const kl_field *fields, void *state);
 /* Class by name among registered and built-in ones of a kind; NULL if unknown (no error set). */
 const kl_class *kl_class_find(kl_kind kind, const char *name);
 void kl_registry_clear(void);
+/* Whether a class goes by this name or has it among its `names`. */
+bool kl_class_is_named(const kl_class *cls, const char *name);
+/*
+ * The built-in classes that arguments may name, of the kinds below layers; each kind's table is in
+ * its folder. NULL if unknown.
+ */
+const kl_class *kl_builtin_class(kl_kind kind, const char *name);
+const kl_class *kl_builtin_activation(const char *name);
+const kl_class *kl_builtin_initializer(const char *name);
+const kl_class *kl_builtin_regularizer(const char *name);
+const kl_class *kl_builtin_constraint(const char *name);
 
 /* From a config: {"class_name", "config"} object or a bare class name and its config map. */
 void *kl_object_from_config(kl_kind kind, const kl_class *cls, const kl_config *config);
