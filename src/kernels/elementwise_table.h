@@ -1,0 +1,51 @@
+/* The functions that each instruction set has a version of. */
+#ifndef KL_KERNELS_ELEMENTWISE_TABLE_H
+#define KL_KERNELS_ELEMENTWISE_TABLE_H
+
+#include "kernels/elementwise.h"
+
+/* Constants of one Adam step (Kingma and Ba, https://arxiv.org/abs/1412.6980), the bias corrections
+   in `rate`. */
+typedef struct kl_adam_step {
+    float one_minus_beta_1, one_minus_beta_2, rate, epsilon;
+    float gradient_scale; /* of clipping */
+    float decay;          /* weight decay times learning rate */
+} kl_adam_step;
+
+typedef struct kl_elementwise_table {
+    void (*unary_f32[KL_UNARY_COUNT])(const kl_unary_params *, int64_t, const float *, float *);
+    void (*unary_f64[KL_UNARY_COUNT])(const kl_unary_params *, int64_t, const double *, double *);
+    void (*grad_f32[KL_UNARY_COUNT])(const kl_unary_params *, int64_t, const float *, const float *,
+                                     const float *, float *);
+    void (*grad_f64[KL_UNARY_COUNT])(const kl_unary_params *, int64_t, const double *,
+                                     const double *, const double *, double *);
+    void (*binary_f32[KL_BINARY_COUNT])(int64_t, const float *, int64_t, const float *, int64_t,
+                                        float *);
+    void (*binary_f64[KL_BINARY_COUNT])(int64_t, const double *, int64_t, const double *, int64_t,
+                                        double *);
+    /* y[i] += x[i] */
+    void (*accumulate_f32)(int64_t n, const float *x, float *y);
+    void (*softmax_row_f32)(int64_t n, const float *x, float *y, bool logarithm);
+    /* Sums of a contiguous row in fixed lanes. */
+    float (*sum_f32)(int64_t n, const float *x);
+    float (*sum_squares_f32)(int64_t n, const float *x);
+    float (*dot_f32)(int64_t n, const float *x, const float *y);
+    /* One step's gates of one sample: z has i, f, c, o of u each and is overwritten by the
+       activations; c_out gets the new cell, tc its tanh, h the output. */
+    void (*lstm_gates_f32)(int64_t u, float *z, const float *c, float *c_out, float *h, float *tc);
+    /* Back through it: dh is the whole gradient of h; dc that of the cell from later, replaced by
+       that of the cell before; dz gets the gates'. */
+    void (*lstm_gates_grad_f32)(int64_t u, const float *z, const float *c, const float *tc,
+                                const float *dh, float *dc, float *dz);
+    /* top: the largest v so far (amsgrad), or NULL. */
+    void (*adam_f32)(int64_t n, const kl_adam_step *step, float *w, const float *grad, float *m,
+                     float *v, float *top);
+} kl_elementwise_table;
+
+extern const kl_elementwise_table kl_elementwise_portable, kl_elementwise_neon, kl_elementwise_avx2,
+    kl_elementwise_avx512;
+
+/* The table of the instruction set in use. */
+const kl_elementwise_table *kl_elementwise_kernels(void);
+
+#endif

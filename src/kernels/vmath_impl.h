@@ -1,0 +1,163 @@
+/*
+ * Forms without branches of exp, log, tanh, sigmoid and erf for float32: in a loop the compiler
+ * turns them into vectors, and a loop's tail uses the same formula. The polynomials are minimax
+ * fits by iteratively reweighted least squares.
+ */
+#ifndef KL_KERNELS_VMATH_IMPL_H
+#define KL_KERNELS_VMATH_IMPL_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+static inline float v_from_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline uint32_t v_bits(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+static inline float v_abs(float x)
+{
+    return v_from_bits(v_bits(x) & 0x7fffffff);
+}
+
+static inline float v_copysign(float magnitude, float sign)
+{
+    return v_from_bits((v_bits(magnitude) & 0x7fffffff) | (v_bits(sign) & 0x80000000));
+}
+
+/* e^x: x = n ln 2 + r; 2^n in two factors, so that results in the denormal range are right. */
+static inline float v_exp(float x)
+{
+    float c = x < -104.f ? -104.f : x;
+    c = c > 89.f ? 89.f : c;
+    float t = c * 1.44269504f + 12582912.f;
+    float n = t - 12582912.f;
+    float r = c - n * 6.93145752e-1f;
+    r = r - n * 1.42860677e-6f;
+    float p = 1.381444608e-03f;
+    p = p * r + 8.368782569e-03f;
+    p = p * r + 4.166839466e-02f;
+    p = p * r + 1.666652008e-01f;
+    p = p * r + 4.999999341e-01f;
+    p = p * (r * r) + r;
+    p = p + 1.f;
+    int32_t k = (int32_t)(v_bits(t) - 0x4b400000u);
+    int32_t half = k >> 1;
+    float a = v_from_bits((uint32_t)(half + 127) << 23);
+    float b = v_from_bits((uint32_t)(k - half + 127) << 23);
+    float y = p * a * b;
+    return x != x ? x : y;
+}
+
+/* e^x - 1 without loss near 0. */
+static inline float v_expm1(float x)
+{
+    float p = 1.998848172e-04f;
+    p = p * x + 1.399762863e-03f;
+    p = p * x + 8.333089631e-03f;
+    p = p * x + 4.166530932e-02f;
+    p = p * x + 1.666666787e-01f;
+    p = p * x + 5.000000422e-01f;
+    float small = p * (x * x) + x;
+    float large = v_exp(x) - 1.f;
+    return v_abs(x) < 0.5f ? small : large;
+}
+
+/* log x: x = 2^n m with m in [sqrt(1/2), sqrt(2)). */
+static inline float v_log(float x)
+{
+    float tiny = x < 1.17549435e-38f ? 1.f : 0.f;
+    float scaled = tiny != 0.f ? x * 8388608.f : x;
+    uint32_t shifted = v_bits(scaled) - 0x3f3504f3u;
+    int32_t e = (int32_t)shifted >> 23;
+    float m = v_from_bits((shifted & 0x007fffffu) + 0x3f3504f3u);
+    float n = (float)e - tiny * 23.f;
+    float f = m - 1.f, f2 = f * f;
+    float p = 6.914779023e-02f;
+    p = p * f - 1.178949703e-01f;
+    p = p * f + 1.187307607e-01f;
+    p = p * f - 1.238440842e-01f;
+    p = p * f + 1.421865228e-01f;
+    p = p * f - 1.666924714e-01f;
+    p = p * f + 2.000222678e-01f;
+    p = p * f - 2.499998667e-01f;
+    p = p * f + 3.333331044e-01f;
+    float y = p * (f2 * f);
+    y = n * 1.42860677e-6f + y;
+    y = y - 0.5f * f2;
+    y = f + y;
+    y = n * 6.93145752e-1f + y;
+    y = x == INFINITY ? x : y;
+    y = x == 0.f ? -INFINITY : y;
+    return x < 0.f || x != x ? NAN : y;
+}
+
+/* log(1 + x): log(u) with the rounding error of u = 1 + x put back. */
+static inline float v_log1p(float x)
+{
+    float u = 1.f + x, d = u - 1.f, y = v_log(u);
+    float fixed = y * (x / d);
+    float r = d == 0.f ? x : fixed;
+    return u == INFINITY || u <= 0.f ? y : r;
+}
+
+static inline float v_tanh(float x)
+{
+    float a = v_abs(x), s = x * x;
+    float p = -5.716959983e-03f;
+    p = p * s + 2.065050419e-02f;
+    p = p * s - 5.374346980e-02f;
+    p = p * s + 1.333149090e-01f;
+    p = p * s - 3.333328391e-01f;
+    float small = x + x * s * p;
+    float large = v_copysign(1.f - 2.f / (v_exp(2.f * a) + 1.f), x);
+    float y = a < 0.625f ? small : large;
+    return x != x ? x : y;
+}
+
+static inline float v_sigmoid(float x)
+{
+    return 1.f / (1.f + v_exp(-x));
+}
+
+static inline float v_erf(float x)
+{
+    float t = v_abs(x), s = x * x;
+    float p = -5.943117268e-04f;
+    p = p * s + 4.984373262e-03f;
+    p = p * s - 2.676110268e-02f;
+    p = p * s + 1.128168170e-01f;
+    p = p * s - 3.761248308e-01f;
+    p = p * s + 1.283791484e-01f;
+    float small = x + x * p;
+    float c = t > 4.f ? 4.f : t;
+    float q = -2.116273624e-05f;
+    q = q * c + 4.352279874e-04f;
+    q = q * c - 4.174684827e-03f;
+    q = q * c + 2.512872891e-02f;
+    q = q * c - 1.082940995e-01f;
+    q = q * c - 6.333345214e-01f;
+    q = q * c - 1.129520885e+00f;
+    q = q * c + 1.758867344e-04f;
+    float large = v_copysign(1.f - v_exp(q), x);
+    float y = t < 0.93f ? small : large;
+    return x != x ? x : y;
+}
+
+/* log(1 + e^x) without overflow. */
+static inline float v_softplus(float x)
+{
+    float m = x > 0.f ? x : x != x ? x : 0.f;
+    return m + v_log1p(v_exp(-v_abs(x)));
+}
+
+#endif
