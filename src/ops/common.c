@@ -1,0 +1,97 @@
+#include "ops/common.h"
+
+/* Keras's order: a later one wins. */
+static int rank_of(kl_dtype dtype)
+{
+    switch (dtype) {
+    case KL_BOOL:
+        return 0;
+    case KL_UINT8:
+        return 1;
+    case KL_INT32:
+        return 2;
+    case KL_INT64:
+        return 3;
+    case KL_FLOAT16:
+    case KL_BFLOAT16:
+        return 4;
+    case KL_FLOAT32:
+        return 5;
+    default:
+        return 6;
+    }
+}
+
+kl_dtype kl_promote(kl_dtype a, kl_dtype b)
+{
+    if (a == b)
+        return a;
+    if (rank_of(a) == 4 && rank_of(b) == 4)
+        return KL_FLOAT32;
+    return rank_of(a) > rank_of(b) ? a : b;
+}
+
+kl_tensor *kl_as_dtype(kl_tensor *x, kl_dtype dtype)
+{
+    return !x || x->dtype == dtype ? x : kl_op_cast(x, dtype);
+}
+
+kl_tensor *kl_as_float(kl_tensor *x)
+{
+    return !x || kl_dtype_is_float((kl_dtype)x->dtype) ? x : kl_op_cast(x, KL_FLOAT32);
+}
+
+kl_tensor *kl_run1(const kl_op *op, const void *attrs, int inputs, kl_tensor *const *in,
+                   uint64_t optional)
+{
+    kl_tensor *out = NULL;
+    kl_op_run(op, attrs, inputs, in, optional, 1, &out);
+    return out;
+}
+
+void kl_drop(kl_tensor *tensor)
+{
+    kl_release(kl_scope_detach(tensor));
+}
+
+kl_tensor *kl_dense_values(kl_tensor *x)
+{
+    if (x->dtype != KL_FLOAT32 && x->dtype != KL_FLOAT64) {
+        kl_error(KL_ERROR_DTYPE, "expected a float tensor, got %s",
+                 kl_dtype_name((kl_dtype)x->dtype));
+        return NULL;
+    }
+    return kl_contiguous(x);
+}
+
+kl_tensor *kl_unbroadcast(kl_tensor *grad, const kl_tensor *like)
+{
+    if (!grad || kl_shape_equal(grad, like))
+        return grad;
+    int axes[KL_MAX_RANK], count = 0, lead = grad->rank - like->rank;
+    for (int i = 0; i < grad->rank; i++)
+        if (i < lead || (like->shape[i - lead] == 1 && grad->shape[i] != 1))
+            axes[count++] = i;
+    kl_tensor *sum = count ? kl_op_sum(grad, count, axes, false) : grad;
+    return kl_op_reshape(sum, like->rank, like->shape);
+}
+
+bool kl_axes_mask(int rank, int count, const int *axes, unsigned *mask)
+{
+    *mask = 0;
+    if (!axes || !count) {
+        *mask = (1u << rank) - 1;
+        return true;
+    }
+    for (int i = 0; i < count; i++) {
+        int axis = kl_axis("axis", axes[i], rank);
+        if (axis < 0)
+            return false;
+        if (*mask >> axis & 1) {
+            kl_error(KL_ERROR_INVALID, "axis %d is given twice", axis);
+            return false;
+        }
+        *mask |= 1u << axis;
+    }
+    return true;
+}

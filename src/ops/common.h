@@ -1,0 +1,36 @@
+/* What the sources of ops share. */
+#ifndef KL_OPS_COMMON_H
+#define KL_OPS_COMMON_H
+
+#include "base/error.h"
+#include "klayers/ops.h"
+#include "ops/tape.h"
+#include "tensor/tensor.h"
+
+/* The dtype that two operands are computed in. */
+kl_dtype kl_promote(kl_dtype a, kl_dtype b);
+/* x in dtype: itself if it is so already, else cast (recorded). NULL passes. */
+kl_tensor *kl_as_dtype(kl_tensor *x, kl_dtype dtype);
+/* Integers and bool to float32, floats as they are. NULL passes. */
+kl_tensor *kl_as_float(kl_tensor *x);
+/* Sums a gradient down to the shape that was broadcast to its own. */
+kl_tensor *kl_unbroadcast(kl_tensor *grad, const kl_tensor *like);
+/* Runs an op of one output. */
+kl_tensor *kl_run1(const kl_op *op, const void *attrs, int inputs, kl_tensor *const *in,
+                   uint64_t optional);
+/* A float32 or float64 tensor in C order; a new handle that the open scope or caller frees. */
+kl_tensor *kl_dense_values(kl_tensor *x);
+static inline bool kl_is_wide(const kl_tensor *x)
+{
+    return x->dtype == KL_FLOAT64;
+}
+/* Frees a handle that was made on the way. */
+void kl_drop(kl_tensor *tensor);
+
+/* The axes of a reduction as bits, negative ones counted from the end; false with an error. */
+bool kl_axes_mask(int rank, int count, const int *axes, unsigned *mask);
+
+#define KL_KEEP_NONE UINT64_C(0)
+#define KL_KEEP_ALL  UINT64_MAX
+
+#endif

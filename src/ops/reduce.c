@@ -1,0 +1,704 @@
+/* Reductions over axes, cumulative ones, softmax. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/thread_pool.h"
+#include "kernels/elementwise.h"
+#include "kernels/elementwise_table.h"
+#include "ops/common.h"
+#include "tensor/convert.h"
+
+typedef struct reduce_attrs {
+    unsigned mask;
+    bool keepdims;
+} reduce_attrs;
+
+typedef enum reduction { SUM, MEAN, PROD, MAX, MIN, ANY, ALL } reduction;
+
+typedef struct reduce_op {
+    kl_op op;
+    reduction kind;
+} reduce_op;
+
+static void reduced_shape(const kl_tensor *x, unsigned mask, bool keepdims, int *rank,
+                          int64_t *shape)
+{
+    *rank = 0;
+    for (int i = 0; i < x->rank; i++) {
+        if (!(mask >> i & 1))
+            shape[(*rank)++] = x->shape[i];
+        else if (keepdims)
+            shape[(*rank)++] = 1;
+    }
+}
+
+/* x with the axes that stay first and the reduced ones last, then two axes [keep, n]; or, where the
+   reduced axes come first, [n, keep] as they lie in memory. */
+typedef struct layout {
+    kl_tensor *x; /* contiguous handle of our own */
+    int64_t outer, n, inner;
+} layout;
+
+static bool arrange(kl_tensor *x, unsigned mask, layout *out)
+{
+    int first = -1, last = -1;
+    bool block = true;
+    for (int i = 0; i < x->rank; i++) {
+        if (!(mask >> i & 1))
+            continue;
+        if (first < 0)
+            first = i;
+        else if (last != i - 1)
+            block = false;
+        last = i;
+    }
+    *out = (layout){.outer = 1, .n = 1, .inner = 1};
+    if (first < 0 || block) {
+        for (int i = 0; i < x->rank; i++) {
+            if (first < 0 || i < first)
+                out->outer *= x->shape[i];
+            else if (i <= last)
+                out->n *= x->shape[i];
+            else
+                out->inner *= x->shape[i];
+        }
+        out->x = kl_contiguous(x);
+        return out->x != NULL;
+    }
+    int axes[KL_MAX_RANK], count = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < x->rank; i++)
+            if ((int)(mask >> i & 1) == pass) {
+                axes[count++] = i;
+                *(pass ? &out->n : &out->outer) *= x->shape[i];
+            }
+    kl_tensor *moved = kl_view_transpose(x, axes);
+    out->x = moved ? kl_copy(moved, (kl_dtype)x->dtype) : NULL;
+    kl_drop(moved);
+    return out->x != NULL;
+}
+
+static double start_of(reduction kind)
+{
+    return kind == PROD || kind == ALL ? 1 : kind == MAX ? -INFINITY : kind == MIN ? INFINITY : 0;
+}
+
+static double join(reduction kind, double a, double b)
+{
+    switch (kind) {
+    case PROD:
+        return a * b;
+    case MAX:
+        return b > a || b != b ? b : a;
+    case MIN:
+        return b < a || b != b ? b : a;
+    case ANY:
+        return a != 0 || b != 0;
+    case ALL:
+        return a != 0 && b != 0;
+    default:
+        return a + b;
+    }
+}
+
+typedef struct reduce_job {
+    layout l;
+    reduction kind;
+    kl_split split;
+    kl_dtype dtype;
+    void *out;
+} reduce_job;
+
+/* Columns: n rows of `inner` are folded into one, block by block so that sums stay accurate. */
+static void fold_columns_f32(reduction kind, const float *x, int64_t n, int64_t inner, float *out)
+{
+    const kl_elementwise_table *k = kl_elementwise_kernels();
+    int op = kind == PROD ? KL_BINARY_MUL : kind == MAX ? KL_BINARY_MAX : KL_BINARY_MIN;
+    for (int64_t i = 0; i < inner; i++)
+        out[i] = (float)start_of(kind);
+    for (int64_t r = 0; r < n; r++) {
+        if (kind == SUM || kind == MEAN)
+            k->accumulate_f32(inner, x + r * inner, out);
+        else
+            k->binary_f32[op](inner, out, 1, x + r * inner, 1, out);
+    }
+}
+
+static float fold_row_f32(reduction kind, const float *x, int64_t n)
+{
+    const kl_elementwise_table *k = kl_elementwise_kernels();
+    if (kind == SUM || kind == MEAN) {
+        /* Long sums in blocks, and the blocks in double. */
+        double total = 0;
+        for (int64_t at = 0; at < n; at += 4096)
+            total += (double)k->sum_f32(n - at < 4096 ? n - at : 4096, x + at);
+        return (float)total;
+    }
+    float value = (float)start_of(kind);
+    for (int64_t i = 0; i < n; i++)
+        value = (float)join(kind, value, x[i]);
+    return value;
+}
+
+static void reduce_chunk(void *arg, int64_t chunk)
+{
+    const reduce_job *job = arg;
+    int64_t at = kl_split_begin(job->split, chunk), end = kl_split_begin(job->split, chunk + 1);
+    int64_t n = job->l.n, inner = job->l.inner;
+    const char *data = job->l.x->data;
+    if (job->dtype == KL_FLOAT32) {
+        const float *x = (const float *)(const void *)data;
+        float *out = job->out;
+        for (; at < end; at++) {
+            if (inner == 1) {
+                out[at] = fold_row_f32(job->kind, x + at * n, n);
+            } else {
+                fold_columns_f32(job->kind, x + at * n * inner, n, inner, out + at * inner);
+            }
+            for (int64_t i = 0; job->kind == MEAN && i < inner; i++)
+                out[at * inner + i] /= (float)n;
+        }
+        return;
+    }
+    size_t size = kl_dtype_size(job->dtype);
+    for (; at < end; at++) {
+        for (int64_t i = 0; i < inner; i++) {
+            char *to = (char *)job->out + (size_t)(at * inner + i) * size;
+            const char *from = data + (size_t)(at * n * inner + i) * size;
+            if (job->dtype == KL_INT64 && job->kind <= MEAN) {
+                int64_t total = 0;
+                for (int64_t r = 0; r < n; r++)
+                    total += *(const int64_t *)(const void *)(from + (size_t)(r * inner) * size);
+                *(int64_t *)(void *)to = total;
+                continue;
+            }
+            double value = start_of(job->kind);
+            for (int64_t r = 0; r < n; r++)
+                value = join(job->kind, value,
+                             kl_load_element(job->dtype, from + (size_t)(r * inner) * size));
+            if (job->kind == MEAN)
+                value /= (double)n;
+            kl_fill_elements(job->dtype, to, 1, value);
+        }
+    }
+}
+
+/* One long column or row is split over threads: the parts' results are folded in their order. */
+static kl_status reduce_long(reduce_job *job)
+{
+    int64_t parts = kl_split_make(job->l.n, 1 + 65536 / job->l.inner).chunks;
+    while (parts > 1 && job->l.n % parts)
+        parts--;
+    if (job->dtype != KL_FLOAT32 || parts < 2) {
+        job->split = kl_split_make(1, 1);
+        reduce_chunk(job, 0);
+        return KL_OK;
+    }
+    kl_tensor *partial = kl_empty(KL_FLOAT32, 2, (const int64_t[]){parts, job->l.inner});
+    if (!partial)
+        return kl_last_status();
+    reduction kind = job->kind == MEAN ? SUM : job->kind;
+    reduce_job first = *job;
+    first.kind = kind;
+    first.l.outer = parts;
+    first.l.n = job->l.n / parts;
+    first.out = partial->data;
+    first.split = kl_split_make(parts, 1);
+    kl_parallel_for(first.split.chunks, reduce_chunk, &first);
+    float *out = job->out;
+    fold_columns_f32(kind, (const float *)partial->data, parts, job->l.inner, out);
+    for (int64_t i = 0; job->kind == MEAN && i < job->l.inner; i++)
+        out[i] /= (float)job->l.n;
+    kl_drop(partial);
+    return KL_OK;
+}
+
+static kl_status reduce_forward(kl_op_frame *f)
+{
+    const reduce_attrs *attrs = f->attrs;
+    const reduce_op *row = (const reduce_op *)f->op;
+    kl_tensor *x = f->in[0];
+    int rank;
+    int64_t shape[KL_MAX_RANK];
+    reduced_shape(x, attrs->mask, attrs->keepdims, &rank, shape);
+    kl_tensor *out = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, rank, shape);
+    if (!out || !out->buffer)
+        return out ? KL_OK : kl_last_status();
+    reduce_job job = {.kind = row->kind, .dtype = (kl_dtype)x->dtype, .out = out->data};
+    if (!arrange(x, attrs->mask, &job.l))
+        return kl_last_status();
+    if (!job.l.n && (row->kind == MAX || row->kind == MIN) && out->size) {
+        kl_drop(job.l.x);
+        return kl_error(KL_ERROR_SHAPE, "nothing to reduce: an axis has size 0");
+    }
+    kl_status status = KL_OK;
+    if (job.l.outer == 1 && job.l.n * job.l.inner > 131072) {
+        status = reduce_long(&job);
+    } else {
+        job.split = kl_split_make(job.l.outer, 1 + 32768 / (job.l.n * job.l.inner + 1));
+        if (job.split.chunks == 1)
+            reduce_chunk(&job, 0);
+        else
+            kl_parallel_for(job.split.chunks, reduce_chunk, &job);
+    }
+    kl_drop(job.l.x);
+    return status;
+}
+
+/* The reduced tensor with its axes of size 1 back, broadcastable against x. */
+static kl_tensor *with_axes(kl_tensor *y, const kl_tensor *x, const reduce_attrs *attrs)
+{
+    int64_t shape[KL_MAX_RANK];
+    for (int i = 0; i < x->rank; i++)
+        shape[i] = attrs->mask >> i & 1 ? 1 : x->shape[i];
+    return kl_op_reshape(y, x->rank, shape);
+}
+
+static kl_status sum_backward(kl_op_frame *f)
+{
+    const reduce_attrs *attrs = f->attrs;
+    const reduce_op *row = (const reduce_op *)f->op;
+    kl_tensor *x = f->in[0], *dy = with_axes(f->dout[0], x, attrs);
+    int64_t n = 1;
+    for (int i = 0; i < x->rank; i++)
+        n *= attrs->mask >> i & 1 ? x->shape[i] : 1;
+    if (row->kind == MEAN)
+        dy = kl_op_mul_scalar(dy, n ? 1.0 / (double)n : 0);
+    f->din[0] = kl_op_broadcast_to(dy, x->rank, x->shape);
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+static kl_status prod_backward(kl_op_frame *f)
+{
+    kl_tensor *x = f->in[0], *dy = with_axes(f->dout[0], x, f->attrs);
+    kl_tensor *y = with_axes(f->out[0], x, f->attrs);
+    f->din[0] = kl_op_div(kl_op_mul(dy, y), x);
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+/* The gradient is shared evenly among equal extremes, as TensorFlow does. */
+static kl_status extreme_backward(kl_op_frame *f)
+{
+    const reduce_attrs *attrs = f->attrs;
+    kl_tensor *x = f->in[0], *dy = with_axes(f->dout[0], x, attrs);
+    kl_tensor *hit = kl_op_cast(kl_op_equal(x, with_axes(f->out[0], x, attrs)), (kl_dtype)x->dtype);
+    int axes[KL_MAX_RANK], count = 0;
+    for (int i = 0; i < x->rank; i++)
+        if (attrs->mask >> i & 1)
+            axes[count++] = i;
+    kl_tensor *share = count ? kl_op_sum(hit, count, axes, true) : hit;
+    f->din[0] = kl_op_mul(hit, kl_op_div(dy, share));
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+#define REDUCTION(id, cls, kind, grad, kin, kout)                                                  \
+    static const reduce_op id##_op = {{.size = sizeof(kl_op),                                      \
+                                       .name = #id,                                                \
+                                       .class_name = cls,                                          \
+                                       .attrs_size = sizeof(reduce_attrs),                         \
+                                       .forward = reduce_forward,                                  \
+                                       .backward = grad,                                           \
+                                       .keeps_in = kin,                                            \
+                                       .keeps_out = kout},                                         \
+                                      kind};
+REDUCTION(sum, NULL, SUM, sum_backward, 0, 0)
+REDUCTION(mean, NULL, MEAN, sum_backward, 0, 0)
+REDUCTION(prod, NULL, PROD, prod_backward, 1, 1)
+REDUCTION(max, NULL, MAX, extreme_backward, 1, 1)
+REDUCTION(min, NULL, MIN, extreme_backward, 1, 1)
+REDUCTION(any, NULL, ANY, NULL, 0, 0)
+REDUCTION(all, NULL, ALL, NULL, 0, 0)
+
+static kl_tensor *run(const reduce_op *row, kl_tensor *a, int count, const int *axes, bool keepdims,
+                      int as)
+{
+    reduce_attrs attrs = {.keepdims = keepdims};
+    if (a && !kl_axes_mask(a->rank, count, axes, &attrs.mask)) {
+        kl_error_prefix(row->op.name);
+        return NULL;
+    }
+    kl_tensor *x = a;
+    if (a && a->dtype == KL_STRING) {
+        kl_error(KL_ERROR_DTYPE, "%s: expected numbers, got strings", row->op.name);
+        return NULL;
+    }
+    if (a && !a->symbol && as >= 0)
+        x = kl_as_dtype(a, (kl_dtype)as);
+    kl_tensor *y = kl_run1(&row->op, &attrs, 1, &x, 0);
+    if (x != a)
+        kl_drop(x);
+    return y;
+}
+
+/* What a dtype is summed in. */
+static int sum_dtype(const kl_tensor *a)
+{
+    return a && (a->dtype == KL_BOOL || a->dtype == KL_UINT8) ? KL_INT32 : -1;
+}
+
+kl_tensor *kl_op_sum(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    return run(&sum_op, a, count, axes, keepdims, sum_dtype(a));
+}
+
+kl_tensor *kl_op_mean(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    bool whole = a && !kl_dtype_is_float((kl_dtype)a->dtype);
+    return run(&mean_op, a, count, axes, keepdims, whole ? KL_FLOAT32 : -1);
+}
+
+kl_tensor *kl_op_prod(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    return run(&prod_op, a, count, axes, keepdims, sum_dtype(a));
+}
+
+kl_tensor *kl_op_max(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    return run(&max_op, a, count, axes, keepdims, -1);
+}
+
+kl_tensor *kl_op_min(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    return run(&min_op, a, count, axes, keepdims, -1);
+}
+
+kl_tensor *kl_op_any(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    return run(&any_op, a, count, axes, keepdims, KL_BOOL);
+}
+
+kl_tensor *kl_op_all(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    return run(&all_op, a, count, axes, keepdims, KL_BOOL);
+}
+
+/* Frees all that was made since the scope began but the result. */
+static kl_tensor *finish(kl_scope *scope, kl_tensor *result)
+{
+    kl_scope_end_keeping(scope, 1, &result);
+    return result;
+}
+
+kl_tensor *kl_op_var(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *x = a && a->symbol ? a : kl_as_float(a);
+    kl_tensor *centered = kl_op_sub(x, kl_op_mean(x, count, axes, true));
+    return finish(scope, kl_op_mean(kl_op_square(centered), count, axes, keepdims));
+}
+
+kl_tensor *kl_op_std(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    kl_scope *scope = kl_scope_begin();
+    return finish(scope, kl_op_sqrt(kl_op_var(a, count, axes, keepdims)));
+}
+
+kl_tensor *kl_op_logsumexp(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *top = kl_op_stop_gradient(kl_op_max(a, count, axes, true));
+    if (top && !top->symbol)
+        top = kl_op_where(kl_op_is_finite(top), top, kl_scalar((kl_dtype)top->dtype, 0));
+    kl_tensor *sum = kl_op_sum(kl_op_exp(kl_op_sub(a, top)), count, axes, true);
+    kl_tensor *y = kl_op_add(kl_op_log(sum), top);
+    if (y && !keepdims) {
+        unsigned mask;
+        int64_t shape[KL_MAX_RANK];
+        int rank = 0;
+        if (!kl_axes_mask(y->rank, count, axes, &mask))
+            return finish(scope, NULL);
+        for (int i = 0; i < y->rank; i++)
+            if (!(mask >> i & 1))
+                shape[rank++] = y->shape[i];
+        y = kl_op_reshape(y, rank, shape);
+    }
+    return finish(scope, y);
+}
+
+kl_tensor *kl_op_norm(kl_tensor *a, int count, const int *axes, bool keepdims)
+{
+    kl_scope *scope = kl_scope_begin();
+    return finish(scope, kl_op_sqrt(kl_op_sum(kl_op_square(a), count, axes, keepdims)));
+}
+
+kl_tensor *kl_op_l2_normalize(kl_tensor *a, int count, const int *axes, double epsilon)
+{
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *squares = kl_op_sum(kl_op_square(a), count, axes, true);
+    kl_tensor *scale = kl_op_rsqrt(kl_op_maximum_scalar(squares, epsilon * epsilon));
+    return finish(scope, kl_op_mul(a, scale));
+}
+
+/* ---- Along one axis: argmax, cumulative sums ------------------------------------------------ */
+
+typedef struct axis_attrs {
+    int axis;
+    bool flag;
+} axis_attrs;
+
+static void around_axis(const kl_tensor *x, int axis, int64_t *outer, int64_t *inner)
+{
+    *outer = *inner = 1;
+    for (int i = 0; i < x->rank; i++)
+        *(i < axis ? outer : inner) *= i == axis ? 1 : x->shape[i];
+}
+
+static kl_status arg_forward(kl_op_frame *f)
+{
+    const axis_attrs *attrs = f->attrs;
+    kl_tensor *x = f->in[0];
+    int axis = kl_axis("axis", attrs->axis, x->rank), rank = 0;
+    int64_t shape[KL_MAX_RANK], outer, inner;
+    if (axis < 0)
+        return kl_last_status();
+    for (int i = 0; i < x->rank; i++)
+        if (i != axis)
+            shape[rank++] = x->shape[i];
+    kl_tensor *out = f->out[0] = kl_op_output(f, KL_INT64, rank, shape);
+    if (!out || !out->buffer)
+        return out ? KL_OK : kl_last_status();
+    if (x->dtype == KL_STRING)
+        return kl_error(KL_ERROR_DTYPE, "expected numbers, got strings");
+    kl_tensor *from = kl_contiguous(x);
+    if (!from)
+        return kl_last_status();
+    around_axis(x, axis, &outer, &inner);
+    int64_t n = x->shape[axis], *to = (int64_t *)(void *)out->data;
+    size_t size = kl_dtype_size((kl_dtype)x->dtype);
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++) {
+            double best = 0;
+            int64_t at = 0;
+            for (int64_t r = 0; r < n; r++) {
+                double v = kl_load_element((kl_dtype)x->dtype,
+                                           from->data + (size_t)((o * n + r) * inner + i) * size);
+                if (!r || (attrs->flag ? v < best : v > best)) {
+                    best = v;
+                    at = r;
+                }
+            }
+            to[o * inner + i] = at;
+        }
+    kl_drop(from);
+    return KL_OK;
+}
+
+static const kl_op argmax_op = {.size = sizeof(kl_op),
+                                .name = "argmax",
+                                .forward = arg_forward,
+                                .attrs_size = sizeof(axis_attrs)};
+static const kl_op argmin_op = {.size = sizeof(kl_op),
+                                .name = "argmin",
+                                .forward = arg_forward,
+                                .attrs_size = sizeof(axis_attrs)};
+
+kl_tensor *kl_op_argmax(kl_tensor *a, int axis)
+{
+    return kl_run1(&argmax_op, &(axis_attrs){axis, false}, 1, &a, 0);
+}
+
+kl_tensor *kl_op_argmin(kl_tensor *a, int axis)
+{
+    return kl_run1(&argmin_op, &(axis_attrs){axis, true}, 1, &a, 0);
+}
+
+/* flag: products. Integers run through doubles, which hold what int32 does. */
+static kl_status cumulative_forward(kl_op_frame *f)
+{
+    const axis_attrs *attrs = f->attrs;
+    kl_tensor *x = f->in[0];
+    int axis = kl_axis("axis", attrs->axis, x->rank);
+    int64_t outer, inner;
+    if (axis < 0)
+        return kl_last_status();
+    kl_tensor *out = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, x->shape);
+    if (!out || !out->buffer)
+        return out ? KL_OK : kl_last_status();
+    if (x->dtype == KL_STRING)
+        return kl_error(KL_ERROR_DTYPE, "expected numbers, got strings");
+    kl_tensor *from = kl_contiguous(x);
+    if (!from)
+        return kl_last_status();
+    around_axis(x, axis, &outer, &inner);
+    int64_t n = x->shape[axis];
+    size_t size = kl_dtype_size((kl_dtype)x->dtype);
+    for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++) {
+            double value = attrs->flag;
+            for (int64_t r = 0; r < n; r++) {
+                size_t at = (size_t)((o * n + r) * inner + i) * size;
+                double v = kl_load_element((kl_dtype)x->dtype, from->data + at);
+                value = attrs->flag ? value * v : value + v;
+                kl_fill_elements((kl_dtype)x->dtype, out->data + at, 1, value);
+            }
+        }
+    kl_drop(from);
+    return KL_OK;
+}
+
+static kl_tensor *cumsum_from_end(kl_tensor *a, int axis)
+{
+    return kl_op_flip(kl_op_cumsum(kl_op_flip(a, axis), axis), axis);
+}
+
+static kl_status cumulative_backward(kl_op_frame *f)
+{
+    const axis_attrs *attrs = f->attrs;
+    kl_tensor *dy = f->dout[0];
+    f->din[0] = attrs->flag
+                    ? kl_op_div(cumsum_from_end(kl_op_mul(dy, f->out[0]), attrs->axis), f->in[0])
+                    : cumsum_from_end(dy, attrs->axis);
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+static const kl_op cumsum_op = {.size = sizeof(kl_op),
+                                .name = "cumsum",
+                                .attrs_size = sizeof(axis_attrs),
+                                .forward = cumulative_forward,
+                                .backward = cumulative_backward};
+static const kl_op cumprod_op = {.size = sizeof(kl_op),
+                                 .name = "cumprod",
+                                 .attrs_size = sizeof(axis_attrs),
+                                 .forward = cumulative_forward,
+                                 .backward = cumulative_backward,
+                                 .keeps_in = 1,
+                                 .keeps_out = 1};
+
+kl_tensor *kl_op_cumsum(kl_tensor *a, int axis)
+{
+    return kl_run1(&cumsum_op, &(axis_attrs){axis, false}, 1, &a, 0);
+}
+
+kl_tensor *kl_op_cumprod(kl_tensor *a, int axis)
+{
+    return kl_run1(&cumprod_op, &(axis_attrs){axis, true}, 1, &a, 0);
+}
+
+/* ---- Softmax ----------------------------------------------------------------------------------
+ */
+
+/* flag: the logarithm. The axis is brought last where it isn't. */
+static kl_status softmax_forward(kl_op_frame *f)
+{
+    const axis_attrs *attrs = f->attrs;
+    kl_tensor *x = f->in[0];
+    int axis = kl_axis("axis", attrs->axis, x->rank);
+    if (axis < 0)
+        return kl_last_status();
+    if (axis != x->rank - 1) {
+        int64_t n = x->shape[axis];
+        kl_tensor *moved = kl_op_move_axis(x, axis, -1);
+        kl_tensor *flat = kl_contiguous(moved);
+        if (!flat)
+            return kl_last_status();
+        if (flat->buffer && n) {
+            kl_tensor *own = flat->buffer == x->buffer ? kl_copy(flat, (kl_dtype)x->dtype) : flat;
+            if (!own)
+                return kl_last_status();
+            flat = own;
+            if (kl_is_wide(x))
+                kl_softmax_rows_f64(x->size / n, n, (double *)(void *)flat->data,
+                                    (double *)(void *)flat->data, attrs->flag);
+            else
+                kl_softmax_rows_f32(x->size / n, n, (float *)(void *)flat->data,
+                                    (float *)(void *)flat->data, attrs->flag);
+        }
+        f->out[0] = kl_op_move_axis(flat, -1, axis);
+        return f->out[0] ? KL_OK : kl_last_status();
+    }
+    kl_tensor *out = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, x->shape);
+    if (!out || !out->buffer || !x->size)
+        return out ? KL_OK : kl_last_status();
+    kl_tensor *from = kl_dense_values(x);
+    int64_t n = x->shape[axis];
+    if (!from)
+        return kl_last_status();
+    if (kl_is_wide(x))
+        kl_softmax_rows_f64(x->size / n, n, (const double *)(const void *)from->data,
+                            (double *)(void *)out->data, attrs->flag);
+    else
+        kl_softmax_rows_f32(x->size / n, n, (const float *)(const void *)from->data,
+                            (float *)(void *)out->data, attrs->flag);
+    kl_drop(from);
+    return KL_OK;
+}
+
+static kl_status softmax_backward(kl_op_frame *f)
+{
+    const axis_attrs *attrs = f->attrs;
+    kl_tensor *dy = f->dout[0], *y = f->out[0];
+    if (attrs->flag) {
+        kl_tensor *total = kl_op_sum(dy, 1, &attrs->axis, true);
+        f->din[0] = kl_op_sub(dy, kl_op_mul(kl_op_exp(y), total));
+    } else {
+        kl_tensor *total = kl_op_sum(kl_op_mul(dy, y), 1, &attrs->axis, true);
+        f->din[0] = kl_op_mul(y, kl_op_sub(dy, total));
+    }
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+static const kl_field softmax_fields[] = {
+    {"axis", KL_FIELD_IGNORED, .doc = "an attribute of the op"}, {0}};
+static const kl_op softmax_op = {.size = sizeof(kl_op),
+                                 .name = "softmax",
+                                 .class_name = "Softmax",
+                                 .attrs_size = sizeof(axis_attrs),
+                                 .fields = softmax_fields,
+                                 .forward = softmax_forward,
+                                 .backward = softmax_backward,
+                                 .keeps_out = 1};
+static const kl_op log_softmax_op = {.size = sizeof(kl_op),
+                                     .name = "log_softmax",
+                                     .class_name = "LogSoftmax",
+                                     .attrs_size = sizeof(axis_attrs),
+                                     .fields = softmax_fields,
+                                     .forward = softmax_forward,
+                                     .backward = softmax_backward,
+                                     .keeps_out = 1};
+
+kl_tensor *kl_op_softmax(kl_tensor *a, int axis)
+{
+    kl_tensor *x = a && a->symbol ? a : kl_as_float(a);
+    return kl_run1(&softmax_op, &(axis_attrs){axis, false}, 1, &x, 0);
+}
+
+kl_tensor *kl_op_log_softmax(kl_tensor *a, int axis)
+{
+    kl_tensor *x = a && a->symbol ? a : kl_as_float(a);
+    return kl_run1(&log_softmax_op, &(axis_attrs){axis, true}, 1, &x, 0);
+}
+
+/* Martins and Astudillo, https://arxiv.org/abs/1602.02068 */
+kl_tensor *kl_op_sparsemax(kl_tensor *a, int axis)
+{
+    if (!a)
+        return kl_op_neg(NULL);
+    int at = kl_axis("sparsemax: axis", axis, a->rank);
+    if (at < 0)
+        return NULL;
+    kl_scope *scope = kl_scope_begin();
+    kl_dtype dtype = (kl_dtype)a->dtype;
+    int64_t n = a->shape[at], shape[KL_MAX_RANK];
+    for (int i = 0; i < a->rank; i++)
+        shape[i] = i == at ? n : 1;
+    kl_tensor *sorted = kl_op_sort(a, axis, true), *sums = kl_op_cumsum(sorted, axis);
+    kl_tensor *ranks = kl_op_reshape(kl_arange(dtype, 1, (double)n + 1, 1), a->rank, shape);
+    kl_tensor *support = kl_op_greater(kl_op_add_scalar(kl_op_mul(ranks, sorted), 1), sums);
+    kl_tensor *in_support = kl_op_cast(support, dtype);
+    kl_tensor *k = kl_op_sum(in_support, 1, &axis, true);
+    kl_tensor *total = kl_op_sum(kl_op_mul(sorted, in_support), 1, &axis, true);
+    kl_tensor *tau = kl_op_div(kl_op_add_scalar(total, -1), k);
+    return finish(scope, kl_op_relu(kl_op_sub(a, tau)));
+}
+
+kl_tensor *kl_op_glu(kl_tensor *a, int axis)
+{
+    kl_tensor *parts[2];
+    kl_scope *scope = kl_scope_begin();
+    kl_status status = kl_op_split(a, 2, axis, parts);
+    return finish(scope, status ? NULL : kl_op_mul(parts[0], kl_op_sigmoid(parts[1])));
+}
+
+const kl_op *const kl_reduce_ops[] = {&softmax_op, &log_softmax_op, NULL};
