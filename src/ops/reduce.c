@@ -588,24 +588,10 @@ static kl_status softmax_forward(kl_op_frame *f)
     if (axis < 0)
         return kl_last_status();
     if (axis != x->rank - 1) {
-        int64_t n = x->shape[axis];
-        kl_tensor *moved = kl_op_move_axis(x, axis, -1);
-        kl_tensor *flat = kl_contiguous(moved);
-        if (!flat)
-            return kl_last_status();
-        if (flat->buffer && n) {
-            kl_tensor *own = flat->buffer == x->buffer ? kl_copy(flat, (kl_dtype)x->dtype) : flat;
-            if (!own)
-                return kl_last_status();
-            flat = own;
-            if (kl_is_wide(x))
-                kl_softmax_rows_f64(x->size / n, n, (double *)(void *)flat->data,
-                                    (double *)(void *)flat->data, attrs->flag);
-            else
-                kl_softmax_rows_f32(x->size / n, n, (float *)(void *)flat->data,
-                                    (float *)(void *)flat->data, attrs->flag);
-        }
-        f->out[0] = kl_op_move_axis(flat, -1, axis);
+        kl_scope *scope = kl_scope_begin();
+        kl_tensor *last = kl_op_move_axis(x, axis, -1);
+        last = attrs->flag ? kl_op_log_softmax(last, -1) : kl_op_softmax(last, -1);
+        f->out[0] = finish(scope, kl_op_move_axis(last, -1, axis));
         return f->out[0] ? KL_OK : kl_last_status();
     }
     kl_tensor *out = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, x->shape);

@@ -112,7 +112,10 @@ kl_status kl_op_run(const kl_op *op, const void *attrs, int inputs, kl_tensor *c
                          .in = (kl_tensor **)(uintptr_t)in,
                          .out = out,
                          .recording = op->backward && kl_tape_wants(inputs, in)};
+    /* What forward calls on its way is no step of its own. */
+    kl_tape_pause();
     kl_status status = op->forward(&frame);
+    kl_tape_resume();
     for (int i = 0; i < outputs && !status; i++)
         if (!out[i])
             status = kl_last_status() ? kl_last_status() : KL_ERROR_STATE;
