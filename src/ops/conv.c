@@ -1,0 +1,532 @@
+/* Convolutions: NHWC kernels; channels_first goes through transposes. */
+#include <string.h>
+
+#include "kernels/conv.h"
+#include "ops/activation.h"
+#include "ops/common.h"
+
+typedef struct conv_attrs {
+    int64_t strides[3], dilation[3], output_padding[3];
+    int64_t groups;
+    int padding; /* 0 valid, 1 same, 2 causal */
+    bool has_output_padding;
+    kl_fused_activation fused;
+} conv_attrs;
+
+/* Sizes of one axis: what comes out, and what is padded before. */
+static kl_status window(int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int padding,
+                        int64_t *out, int64_t *before)
+{
+    int64_t span;
+    if (__builtin_mul_overflow(kernel - 1, dilation, &span) || span > INT64_MAX / 4)
+        return kl_error(KL_ERROR_SHAPE, "kernel and dilation overflow");
+    span++;
+    *before = 0;
+    if (padding == 1) {
+        *out = (in + stride - 1) / stride;
+        int64_t total = (*out - 1) * stride + span - in;
+        *before = total > 0 ? total / 2 : 0;
+        return KL_OK;
+    }
+    if (padding == 2)
+        *before = span - 1;
+    int64_t have = in + *before;
+    if (have < span)
+        return kl_error(KL_ERROR_SHAPE,
+                        "the window of %lld does not fit the axis of %lld: the output would be "
+                        "empty",
+                        (long long)span, (long long)in);
+    *out = (have - span) / stride + 1;
+    return KL_OK;
+}
+
+/* Spatial axes are put behind leading ones of size 1. */
+static kl_status fill_shape(const kl_tensor *x, const kl_tensor *w, const conv_attrs *a,
+                            kl_conv_shape *s)
+{
+    int rank = x->rank - 2, lead = 3 - rank;
+    if (rank < 1 || rank > 3 || w->rank != x->rank)
+        return kl_error(KL_ERROR_SHAPE,
+                        "expected 3 to 5 axes and a kernel of as many, got %d and "
+                        "%d",
+                        x->rank, w->rank);
+    *s = (kl_conv_shape){.batch = x->shape[0],
+                         .in_channels = x->shape[x->rank - 1],
+                         .out_channels = w->shape[w->rank - 1],
+                         .groups = a->groups};
+    if (a->groups < 1 || w->shape[rank] * a->groups != s->in_channels ||
+        s->out_channels % a->groups)
+        return kl_error(KL_ERROR_SHAPE,
+                        "%lld input channels in %lld groups don't fit a kernel of %lld to %lld",
+                        (long long)s->in_channels, (long long)a->groups, (long long)w->shape[rank],
+                        (long long)s->out_channels);
+    for (int i = 0; i < 3; i++) {
+        int k = i - lead;
+        s->in[i] = k < 0 ? 1 : x->shape[k + 1];
+        s->kernel[i] = k < 0 ? 1 : w->shape[k];
+        s->stride[i] = k < 0 ? 1 : a->strides[k];
+        s->dilation[i] = k < 0 ? 1 : a->dilation[k];
+        s->out[i] = 1;
+        kl_status status = k < 0 ? KL_OK
+                                 : window(s->in[i], s->kernel[i], s->stride[i], s->dilation[i],
+                                          a->padding, &s->out[i], &s->pad[i]);
+        if (status)
+            return status;
+    }
+    return KL_OK;
+}
+
+static void spatial_shape(const kl_tensor *x, int64_t batch, const int64_t *spatial,
+                          int64_t channels, int64_t *shape)
+{
+    int rank = x->rank - 2;
+    shape[0] = batch;
+    for (int k = 0; k < rank; k++)
+        shape[k + 1] = spatial[3 - rank + k];
+    shape[rank + 1] = channels;
+}
+
+static kl_status conv_forward(kl_op_frame *f)
+{
+    const conv_attrs *a = f->attrs;
+    kl_tensor *x = f->in[0], *w = f->in[1], *b = f->in[2];
+    kl_conv_shape s;
+    kl_status status = fill_shape(x, w, a, &s);
+    if (status)
+        return status;
+    int64_t shape[KL_MAX_RANK];
+    spatial_shape(x, s.batch, s.out, s.out_channels, shape);
+    kl_tensor *y = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, shape);
+    if (!y || !y->buffer || !y->size)
+        return y ? KL_OK : kl_last_status();
+    kl_tensor *cx = kl_dense_values(x), *cw = kl_dense_values(w),
+              *cb = b ? kl_dense_values(b) : NULL;
+    kl_epilogue e = a->fused == KL_FUSED_RELU ? KL_EPILOGUE_RELU : KL_EPILOGUE_NONE;
+    bool good = cx && cw && (!b || cb);
+    if (good && kl_is_wide(x))
+        good = kl_conv_f64(
+            &s, (const double *)(const void *)cx->data, (const double *)(const void *)cw->data,
+            cb ? (const double *)(const void *)cb->data : NULL, e, (double *)(void *)y->data);
+    else if (good)
+        good = kl_conv_f32(
+            &s, (const float *)(const void *)cx->data, (const float *)(const void *)cw->data,
+            cb ? (const float *)(const void *)cb->data : NULL, e, (float *)(void *)y->data);
+    if (good)
+        kl_fused_apply(a->fused, y, true);
+    kl_drop(cx);
+    kl_drop(cw);
+    kl_drop(cb);
+    return good ? KL_OK : kl_last_status();
+}
+
+/* The two linear gradients as ops of their own, each the other's derivative with conv itself. */
+static kl_status input_grad_forward(kl_op_frame *f)
+{
+    const conv_attrs *a = f->attrs;
+    kl_tensor *dy = f->in[0], *w = f->in[1], *like = f->in[2];
+    kl_conv_shape s;
+    kl_status status = fill_shape(like, w, a, &s);
+    if (status)
+        return status;
+    kl_tensor *dx = f->out[0] = !dy->buffer || !w->buffer
+                                    ? kl_stand_in((kl_dtype)dy->dtype, like->rank, like->shape)
+                                    : kl_empty((kl_dtype)dy->dtype, like->rank, like->shape);
+    if (!dx || !dx->buffer || !dx->size)
+        return dx ? KL_OK : kl_last_status();
+    kl_tensor *cy = kl_dense_values(dy), *cw = kl_dense_values(w);
+    bool good = cy && cw;
+    if (good && kl_is_wide(dy))
+        good = kl_conv_input_grad_f64(&s, (const double *)(const void *)cy->data,
+                                      (const double *)(const void *)cw->data,
+                                      (double *)(void *)dx->data);
+    else if (good)
+        good = kl_conv_input_grad_f32(&s, (const float *)(const void *)cy->data,
+                                      (const float *)(const void *)cw->data,
+                                      (float *)(void *)dx->data);
+    kl_drop(cy);
+    kl_drop(cw);
+    return good ? KL_OK : kl_last_status();
+}
+
+static kl_status kernel_grad_forward(kl_op_frame *f)
+{
+    const conv_attrs *a = f->attrs;
+    kl_tensor *x = f->in[0], *dy = f->in[1], *like = f->in[2];
+    kl_conv_shape s;
+    kl_status status = fill_shape(x, like, a, &s);
+    if (status)
+        return status;
+    kl_tensor *dw = f->out[0] = !dy->buffer || !x->buffer
+                                    ? kl_stand_in((kl_dtype)dy->dtype, like->rank, like->shape)
+                                    : kl_empty((kl_dtype)dy->dtype, like->rank, like->shape);
+    if (!dw || !dw->buffer || !dw->size)
+        return dw ? KL_OK : kl_last_status();
+    kl_tensor *cx = kl_dense_values(x), *cy = kl_dense_values(dy);
+    bool good = cx && cy;
+    if (good && kl_is_wide(dy))
+        good = kl_conv_kernel_grad_f64(&s, (const double *)(const void *)cx->data,
+                                       (const double *)(const void *)cy->data,
+                                       (double *)(void *)dw->data);
+    else if (good)
+        good = kl_conv_kernel_grad_f32(&s, (const float *)(const void *)cx->data,
+                                       (const float *)(const void *)cy->data,
+                                       (float *)(void *)dw->data);
+    kl_drop(cx);
+    kl_drop(cy);
+    return good ? KL_OK : kl_last_status();
+}
+
+static const kl_op input_grad_op, kernel_grad_op, linear_conv_op;
+
+static kl_tensor *linear(const conv_attrs *a, kl_tensor *x, kl_tensor *w)
+{
+    conv_attrs plain = *a;
+    plain.fused = KL_FUSED_NONE;
+    kl_tensor *in[3] = {x, w, NULL};
+    return kl_run1(&linear_conv_op, &plain, 3, in, 4);
+}
+
+static kl_tensor *input_grad(const conv_attrs *a, kl_tensor *dy, kl_tensor *w, kl_tensor *like)
+{
+    kl_tensor *in[3] = {dy, w, like};
+    return kl_run1(&input_grad_op, a, 3, in, 0);
+}
+
+static kl_tensor *kernel_grad(const conv_attrs *a, kl_tensor *x, kl_tensor *dy, kl_tensor *like)
+{
+    kl_tensor *in[3] = {x, dy, like};
+    return kl_run1(&kernel_grad_op, a, 3, in, 0);
+}
+
+static bool put(kl_op_frame *f, int index, kl_tensor *grad)
+{
+    f->din[index] = grad;
+    return grad != NULL;
+}
+
+static kl_status input_grad_backward(kl_op_frame *f)
+{
+    const conv_attrs *a = f->attrs;
+    kl_tensor *g = f->dout[0];
+    if (f->needs[0] && !put(f, 0, linear(a, g, f->in[1])))
+        return kl_last_status();
+    if (f->needs[1] && !put(f, 1, kernel_grad(a, g, f->in[0], f->in[1])))
+        return kl_last_status();
+    return KL_OK;
+}
+
+static kl_status kernel_grad_backward(kl_op_frame *f)
+{
+    const conv_attrs *a = f->attrs;
+    kl_tensor *g = f->dout[0];
+    if (f->needs[0] && !put(f, 0, input_grad(a, f->in[1], g, f->in[0])))
+        return kl_last_status();
+    if (f->needs[1] && !put(f, 1, linear(a, f->in[0], g)))
+        return kl_last_status();
+    return KL_OK;
+}
+
+static kl_status conv_backward(kl_op_frame *f)
+{
+    const conv_attrs *a = f->attrs;
+    kl_tensor *dz = kl_fused_back(a->fused, f->out[0], f->dout[0]);
+    if (!dz)
+        return kl_last_status();
+    if (f->needs[0] && !put(f, 0, input_grad(a, dz, f->in[1], f->in[0])))
+        return kl_last_status();
+    if (f->needs[1] && !put(f, 1, kernel_grad(a, f->in[0], dz, f->in[1])))
+        return kl_last_status();
+    if (f->in[2] && f->needs[2]) {
+        int64_t n = dz->shape[dz->rank - 1];
+        kl_tensor *rows = kl_op_reshape(dz, 2, (const int64_t[]){dz->size / (n ? n : 1), n});
+        if (!put(f, 2, kl_op_sum(rows, 1, (const int[]){0}, false)))
+            return kl_last_status();
+    }
+    return KL_OK;
+}
+
+static kl_status conv_compose(kl_op_frame *f)
+{
+    const conv_attrs *a = f->attrs;
+    kl_tensor *z = linear(a, f->in[0], f->in[1]);
+    if (f->in[2])
+        z = kl_op_add(z, f->in[2]);
+    f->out[0] = kl_fused_compose(a->fused, z);
+    return f->out[0] ? KL_OK : kl_last_status();
+}
+
+static const kl_op conv_op = {.size = sizeof(kl_op),
+                              .name = "conv",
+                              .attrs_size = sizeof(conv_attrs),
+                              .forward = conv_forward,
+                              .backward = conv_backward,
+                              .compose = conv_compose,
+                              .keeps_in = 7,
+                              .keeps_out = 1};
+/* Without bias and activation its backward is written through ops already. */
+static const kl_op linear_conv_op = {.size = sizeof(kl_op),
+                                     .name = "conv",
+                                     .attrs_size = sizeof(conv_attrs),
+                                     .forward = conv_forward,
+                                     .backward = conv_backward,
+                                     .keeps_in = 3};
+static const kl_op biased_conv_op = {.size = sizeof(kl_op),
+                                     .name = "conv",
+                                     .attrs_size = sizeof(conv_attrs),
+                                     .forward = conv_forward,
+                                     .backward = conv_backward,
+                                     .compose = conv_compose,
+                                     .keeps_in = 7};
+static const kl_op input_grad_op = {.size = sizeof(kl_op),
+                                    .name = "conv_input_grad",
+                                    .attrs_size = sizeof(conv_attrs),
+                                    .forward = input_grad_forward,
+                                    .backward = input_grad_backward,
+                                    .keeps_in = 3};
+static const kl_op kernel_grad_op = {.size = sizeof(kl_op),
+                                     .name = "conv_kernel_grad",
+                                     .attrs_size = sizeof(conv_attrs),
+                                     .forward = kernel_grad_forward,
+                                     .backward = kernel_grad_backward,
+                                     .keeps_in = 3};
+
+static kl_status read_options(const kl_conv_options *options, conv_attrs *a)
+{
+    static const kl_conv_options plain;
+    const kl_conv_options *o = options ? options : &plain;
+    memset(a, 0, sizeof *a);
+    for (int i = 0; i < 3; i++) {
+        a->strides[i] = o->strides[i] ? o->strides[i] : 1;
+        a->dilation[i] = o->dilation[i] ? o->dilation[i] : 1;
+        a->output_padding[i] = o->output_padding[i];
+        if (a->strides[i] < 1 || a->dilation[i] < 1)
+            return kl_error(KL_ERROR_RANGE, "conv: strides and dilation must be at least 1");
+    }
+    a->has_output_padding = o->has_output_padding;
+    a->groups = o->groups ? o->groups : 1;
+    const char *padding = o->padding ? o->padding : "valid";
+    a->padding = !strcmp(padding, "valid")    ? 0
+                 : !strcmp(padding, "same")   ? 1
+                 : !strcmp(padding, "causal") ? 2
+                                              : -1;
+    if (a->padding < 0)
+        return kl_error(KL_ERROR_INVALID, "conv: padding must be valid, same or causal, got '%s'",
+                        padding);
+    return KL_OK;
+}
+
+/* Channels to the last axis, and back. */
+static kl_tensor *channels_last(kl_tensor *x)
+{
+    return kl_op_move_axis(x, 1, -1);
+}
+
+static kl_tensor *run_conv(kl_tensor *x, kl_tensor *w, kl_tensor *b, conv_attrs *a,
+                           const kl_activation *activation)
+{
+    a->fused = kl_fused_of(activation);
+    const kl_op *op = a->fused ? &conv_op : b ? &biased_conv_op : &linear_conv_op;
+    kl_tensor *in[3] = {x, w, b};
+    kl_tensor *y = kl_run1(op, a, 3, in, 4);
+    return y && activation && !a->fused ? kl_activation_call(activation, y) : y;
+}
+
+kl_tensor *kl_op_conv(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
+                      const kl_conv_options *options)
+{
+    conv_attrs a;
+    if (!x || !kernel) {
+        kl_error_null("conv", x ? "kernel" : "x");
+        return NULL;
+    }
+    if (read_options(options, &a))
+        return NULL;
+    if (x->rank < 3 || x->rank > 5) {
+        kl_error(KL_ERROR_SHAPE, "conv: expected 3 to 5 axes, got %d", x->rank);
+        return NULL;
+    }
+    bool first = options && options->channels_first;
+    const kl_activation *activation = options ? options->activation : NULL;
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *y = run_conv(first ? channels_last(x) : x, kernel, bias, &a, activation);
+    if (y && first)
+        y = kl_op_move_axis(y, -1, 1);
+    kl_scope_end_keeping(scope, 1, &y);
+    return y;
+}
+
+/* ---- Transposed: the gradient of the input of a convolution that would give x ------------------
+ */
+
+static kl_status transposed_size(int64_t in, int64_t kernel, int64_t stride, int64_t dilation,
+                                 int padding, bool has_extra, int64_t extra, int64_t *out,
+                                 int64_t *before)
+{
+    int64_t span = (kernel - 1) * dilation + 1;
+    if (!has_extra) {
+        *out = padding == 1 ? in * stride : in * stride + (span > stride ? span - stride : 0);
+        int64_t total = padding == 1 && span > stride ? span - stride : 0;
+        *before = total / 2;
+        return KL_OK;
+    }
+    if (extra < 0 || extra >= stride)
+        return kl_error(KL_ERROR_RANGE, "output_padding must be below the stride of %lld, got %lld",
+                        (long long)stride, (long long)extra);
+    int64_t pad = padding == 1 ? span / 2 : 0;
+    *out = (in - 1) * stride + span - 2 * pad + extra;
+    *before = pad;
+    return *out > 0 ? KL_OK : kl_error(KL_ERROR_SHAPE, "the output would be empty");
+}
+
+static kl_status fill_transposed(const kl_tensor *x, const kl_tensor *w, const conv_attrs *a,
+                                 kl_conv_shape *s)
+{
+    int rank = x->rank - 2, lead = 3 - rank;
+    if (w->rank != x->rank || w->shape[rank + 1] != x->shape[rank + 1])
+        return kl_error(KL_ERROR_SHAPE, "the input's channels don't fit the kernel's");
+    *s = (kl_conv_shape){.batch = x->shape[0],
+                         .in_channels = w->shape[rank],
+                         .out_channels = x->shape[rank + 1],
+                         .groups = 1};
+    for (int i = 0; i < 3; i++) {
+        int k = i - lead;
+        s->out[i] = k < 0 ? 1 : x->shape[k + 1];
+        s->kernel[i] = k < 0 ? 1 : w->shape[k];
+        s->stride[i] = k < 0 ? 1 : a->strides[k];
+        s->dilation[i] = k < 0 ? 1 : a->dilation[k];
+        s->in[i] = 1;
+        kl_status status = k < 0
+                               ? KL_OK
+                               : transposed_size(s->out[i], s->kernel[i], s->stride[i],
+                                                 s->dilation[i], a->padding, a->has_output_padding,
+                                                 a->output_padding[k], &s->in[i], &s->pad[i]);
+        if (status)
+            return status;
+    }
+    return KL_OK;
+}
+
+static kl_status transposed_forward(kl_op_frame *f)
+{
+    kl_tensor *x = f->in[0], *w = f->in[1];
+    kl_conv_shape s;
+    int64_t shape[KL_MAX_RANK];
+    kl_status status = fill_transposed(x, w, f->attrs, &s);
+    if (status)
+        return status;
+    spatial_shape(x, s.batch, s.in, s.in_channels, shape);
+    kl_tensor *y = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, shape);
+    if (!y || !y->buffer || !y->size)
+        return y ? KL_OK : kl_last_status();
+    kl_tensor *cx = kl_dense_values(x), *cw = kl_dense_values(w);
+    bool good = cx && cw;
+    if (good && kl_is_wide(x))
+        good = kl_conv_input_grad_f64(&s, (const double *)(const void *)cx->data,
+                                      (const double *)(const void *)cw->data,
+                                      (double *)(void *)y->data);
+    else if (good)
+        good =
+            kl_conv_input_grad_f32(&s, (const float *)(const void *)cx->data,
+                                   (const float *)(const void *)cw->data, (float *)(void *)y->data);
+    kl_drop(cx);
+    kl_drop(cw);
+    return good ? KL_OK : kl_last_status();
+}
+
+/* Back through it: a convolution of dy, and the kernel gradient with x and dy in each other's
+   place. Both are linear in dy; their own gradients aren't built. */
+static kl_status transposed_backward(kl_op_frame *f)
+{
+    kl_tensor *x = f->in[0], *w = f->in[1], *dy = kl_dense_values(f->dout[0]);
+    kl_conv_shape s;
+    kl_status status = fill_transposed(x, w, f->attrs, &s);
+    if (status || !dy)
+        return status ? status : kl_last_status();
+    bool wide = kl_is_wide(dy), good = true;
+    if (f->recording)
+        return kl_error(KL_ERROR_UNSUPPORTED, "no gradient of higher order");
+    if (f->needs[0]) {
+        kl_tensor *cw = kl_dense_values(w);
+        kl_tensor *dx = f->din[0] = kl_empty((kl_dtype)dy->dtype, x->rank, x->shape);
+        good = cw && dx &&
+               (wide ? kl_conv_f64(&s, (const double *)(const void *)dy->data,
+                                   (const double *)(const void *)cw->data, NULL, KL_EPILOGUE_NONE,
+                                   (double *)(void *)dx->data)
+                     : kl_conv_f32(&s, (const float *)(const void *)dy->data,
+                                   (const float *)(const void *)cw->data, NULL, KL_EPILOGUE_NONE,
+                                   (float *)(void *)dx->data));
+    }
+    if (good && f->needs[1]) {
+        kl_tensor *cx = kl_dense_values(x);
+        kl_tensor *dw = f->din[1] = kl_empty((kl_dtype)dy->dtype, w->rank, w->shape);
+        good = cx && dw &&
+               (wide ? kl_conv_kernel_grad_f64(&s, (const double *)(const void *)dy->data,
+                                               (const double *)(const void *)cx->data,
+                                               (double *)(void *)dw->data)
+                     : kl_conv_kernel_grad_f32(&s, (const float *)(const void *)dy->data,
+                                               (const float *)(const void *)cx->data,
+                                               (float *)(void *)dw->data));
+    }
+    return good ? KL_OK : kl_last_status();
+}
+
+static const kl_op transposed_op = {.size = sizeof(kl_op),
+                                    .name = "conv_transpose",
+                                    .attrs_size = sizeof(conv_attrs),
+                                    .forward = transposed_forward,
+                                    .backward = transposed_backward,
+                                    .keeps_in = 3};
+
+kl_tensor *kl_op_conv_transpose(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
+                                const kl_conv_options *options)
+{
+    conv_attrs a;
+    if (!x || !kernel) {
+        kl_error_null("conv_transpose", x ? "kernel" : "x");
+        return NULL;
+    }
+    if (read_options(options, &a))
+        return NULL;
+    if (x->rank < 3 || x->rank > 5) {
+        kl_error(KL_ERROR_SHAPE, "conv_transpose: expected 3 to 5 axes, got %d", x->rank);
+        return NULL;
+    }
+    bool first = options && options->channels_first;
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *in[2] = {first ? channels_last(x) : x, kernel};
+    kl_tensor *y = kl_run1(&transposed_op, &a, 2, in, 0);
+    if (y && bias)
+        y = kl_op_add(y, bias);
+    if (y && options && options->activation)
+        y = kl_activation_call(options->activation, y);
+    if (y && first)
+        y = kl_op_move_axis(y, -1, 1);
+    kl_scope_end_keeping(scope, 1, &y);
+    return y;
+}
+
+/* A convolution in as many groups as channels; the kernel's last two axes lie the same way. */
+kl_tensor *kl_op_depthwise_conv(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
+                                const kl_conv_options *options)
+{
+    if (!x || !kernel) {
+        kl_error_null("depthwise_conv", x ? "kernel" : "x");
+        return NULL;
+    }
+    if (kernel->rank != x->rank || x->rank < 3) {
+        kl_error(KL_ERROR_SHAPE, "depthwise_conv: expected a kernel of as many axes as the input");
+        return NULL;
+    }
+    static const kl_conv_options plain;
+    kl_conv_options grouped = options ? *options : plain;
+    int rank = x->rank - 2;
+    int64_t channels = kernel->shape[rank], shape[KL_MAX_RANK];
+    grouped.groups = channels;
+    memcpy(shape, kernel->shape, sizeof shape);
+    shape[rank] = 1;
+    shape[rank + 1] = channels * kernel->shape[rank + 1];
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *y = kl_op_conv(x, kl_op_reshape(kernel, kernel->rank, shape), bias, &grouped);
+    kl_scope_end_keeping(scope, 1, &y);
+    return y;
+}
