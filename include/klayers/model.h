@@ -65,6 +65,7 @@ typedef struct kl_functional_args {
     kl_tensors inputs_list, outputs_list;                  /* or these */
 } kl_functional_args;
 KL_API kl_model *kl_functional_new(const kl_functional_args *args);
+KL_API kl_functional_args kl_functional_defaults(void);
 #ifndef __cplusplus
 #define kl_functional(...)                                                                         \
     KL_CALL_(kl_functional_new, kl_functional_args, (KL_LAYER_DEFAULTS), __VA_ARGS__)

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/alloc.h"
 #include "base/error.h"
-#include "base/object.h"
+
 #include "base/pool.h"
 #include "base/str.h"
 #include "base/thread_pool.h"
@@ -119,9 +119,6 @@ void kl_at_shutdown(void (*clean)(void))
     pthread_mutex_unlock(&lock);
 }
 
-/* Weak: a program that never links the registry has none to clear. */
-#pragma weak kl_registry_clear
-
 void kl_shutdown(void)
 {
     kl_thread_pool_stop();
@@ -133,8 +130,6 @@ void kl_shutdown(void)
     pthread_mutex_unlock(&lock);
     while (count > 0)
         clean[--count]();
-    if (kl_registry_clear)
-        kl_registry_clear();
     kl_clear_session();
     kl_pool_drop_default();
 }

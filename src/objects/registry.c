@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/session.h"
 #include "objects/kinds.h"
 
 typedef struct registered_class {
@@ -97,6 +98,7 @@ kl_status kl_register_class(kl_kind kind, const kl_class *cls)
     *entry = (registered_class){registered, kind, cls};
     registered = entry;
     pthread_rwlock_unlock(&lock);
+    kl_at_shutdown(kl_registry_clear);
     return KL_OK;
 }
 

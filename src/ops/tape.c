@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "base/session.h"
 #include "tensor/tensor.h"
 
 /* One input of a recorded op: where its value came from, and the value itself if backward reads
@@ -145,6 +146,16 @@ bool kl_tape_wants(int inputs, kl_tensor *const *in)
     return false;
 }
 
+static void drop_cache(void)
+{
+    if (rec.tapes)
+        return;
+    kl_free(rec.nodes);
+    kl_free(rec.leaves);
+    kl_free(rec.slots);
+    rec = (recording){0};
+}
+
 static bool kept(uint64_t bits, int index)
 {
     return bits >> (index < 63 ? index : 63) & 1;
@@ -209,6 +220,7 @@ void kl_tape_record(const kl_op_frame *frame)
         }
         rec.nodes = grown;
         rec.capacity = capacity;
+        kl_at_shutdown(drop_cache);
     }
     struct kl_node *node = kl_block_alloc(total);
     if (!node) {
@@ -303,16 +315,6 @@ static void clear_recording(void)
     rec.serial = 0;
     rec.broken = false;
     rec.newest = NULL;
-}
-
-void kl_tape_drop_cache(void)
-{
-    if (rec.tapes)
-        return;
-    kl_free(rec.nodes);
-    kl_free(rec.leaves);
-    kl_free(rec.slots);
-    rec = (recording){0};
 }
 
 void kl_tape_end(kl_tape *tape)

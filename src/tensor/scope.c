@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "base/session.h"
 
 /* Memory handed out by kl_scope_alloc; blocks are kept for later scopes. */
 typedef struct arena_block {
@@ -78,6 +79,7 @@ kl_scope *kl_scope_begin(void)
         if (!chunk)
             return NULL;
         if (!stack.chunk) {
+            kl_at_shutdown(kl_scope_drop_cache);
             pthread_once(&exit_once, make_exit_key);
             pthread_setspecific(exit_key, &stack);
         }

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "base/alloc.h"
+#include "base/session.h"
 #include "klayers/layers/core.h"
 #include "layers/layer.h"
 #include "tensor/tensor.h"
@@ -18,6 +19,17 @@ typedef struct named_function {
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static named_function *functions;
 
+static void forget_functions(void)
+{
+    pthread_mutex_lock(&guard);
+    for (named_function *entry = functions, *next; entry; entry = next) {
+        next = entry->next;
+        kl_free(entry);
+    }
+    functions = NULL;
+    pthread_mutex_unlock(&guard);
+}
+
 kl_status kl_register_lambda(const char *name, kl_lambda_function *function, void *user)
 {
     if (!name || !function)
@@ -32,18 +44,8 @@ kl_status kl_register_lambda(const char *name, kl_lambda_function *function, voi
     entry->next = functions;
     functions = entry;
     pthread_mutex_unlock(&guard);
+    kl_at_shutdown(forget_functions);
     return KL_OK;
-}
-
-void kl_lambdas_clear(void)
-{
-    pthread_mutex_lock(&guard);
-    for (named_function *entry = functions, *next; entry; entry = next) {
-        next = entry->next;
-        kl_free(entry);
-    }
-    functions = NULL;
-    pthread_mutex_unlock(&guard);
 }
 
 static const kl_field lambda_fields[] = {
