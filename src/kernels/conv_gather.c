@@ -48,7 +48,8 @@ typedef struct gather {
        w_col]; `flip` numbers the taps from the last. */
     int64_t w_group, w_tap, w_row, w_col;
     bool flip;
-    char *packed; /* [group][panel][tap][from channel][panel width], or NULL */
+    bool depthwise; /* w is [tap][channel], and channels stay apart */
+    char *packed;   /* [group][panel][tap][from channel][panel width], or NULL */
     int64_t panels;
     item *items;
     int64_t item_count;
@@ -246,6 +247,19 @@ static void run_panel(const gather *x, kl_tile *t, int64_t pixels, int64_t vecto
     }
 }
 
+/* One pass over some taps of a depthwise item. */
+static void run_depthwise(const gather *x, kl_tile *t, int64_t pixels, const int64_t *taps_at,
+                          int64_t *b_outer)
+{
+    int64_t last = taps_of(x) - 1;
+    for (int64_t i = 0; i < t->outer; i++)
+        b_outer[i] = (x->flip ? last - taps_at[i] : taps_at[i]) * x->to_channels;
+    t->b = x->w;
+    t->c = x->to;
+    t->cols = x->to_channels;
+    x->set->depthwise(t, pixels);
+}
+
 static void run_item(void *arg, int64_t chunk)
 {
     const gather *x = arg;
@@ -261,12 +275,27 @@ static void run_item(void *arg, int64_t chunk)
     int64_t depth = (x->joined ? last : 1) * x->from_channels;
     if (!depth)
         taps = 0;
-    int64_t most = kl_max64(1, kl_min64(TAPS, DEPTH / kl_max64(depth, 1)));
+    int64_t most = x->depthwise ? TAPS : kl_max64(1, kl_min64(TAPS, DEPTH / kl_max64(depth, 1)));
     int64_t passes = kl_max64(1, kl_ceil_div(taps, most));
     for (int64_t pass = 0; pass < passes; pass++) {
         int64_t first = kl_part_begin(taps, passes, pass);
         int64_t count = kl_part_begin(taps, passes, pass + 1) - first;
         tap_offsets(x, it, first, count, a_outer, taps_at);
+        if (x->depthwise) {
+            kl_tile t = {
+                .a = x->from,
+                .a_rows = from,
+                .outer = count,
+                .a_outer = a_outer,
+                .b_outer = b_outer,
+                .c_rows = to,
+                .bias = pass ? NULL : x->bias,
+                .accumulate = pass > 0,
+                .relu = x->relu && pass == passes - 1,
+            };
+            run_depthwise(x, &t, pixels, taps_at, b_outer);
+            continue;
+        }
         for (int64_t panel = 0; panel < x->panels; panel++) {
             int64_t column = panel_begin(x, panel), width = panel_begin(x, panel + 1) - column;
             kl_tile t = {
@@ -303,7 +332,9 @@ static bool run_gather(gather *x)
     if (!pixels || !x->to_channels)
         return true;
     x->panels = kl_ceil_div(vectors_of(x), x->set->vectors);
-    bool pack = x->w_col != 1 || x->flip || x->to_channels % x->set->lanes || pixels >= PACK_PIXELS;
+    bool pack = !x->depthwise;
+    pack = pack &&
+           (x->w_col != 1 || x->flip || x->to_channels % x->set->lanes || pixels >= PACK_PIXELS);
     x->item_count = make_items(x, NULL);
     x->items = kl_block_alloc((size_t)x->item_count * sizeof *x->items);
     if (!x->items)
@@ -357,6 +388,11 @@ bool kl_conv_forward_tiles(const kl_tile_set *set, const kl_conv_shape *s, const
         .w_row = s->out_channels,
         .w_col = 1,
     };
+    if (s->groups > 1 && inputs == 1 && outputs == 1) {
+        g.depthwise = true;
+        g.groups = 1;
+        g.to_channels = g.from_channels = s->groups;
+    }
     for (int d = 0; d < 3; d++) {
         g.to_size[d] = s->out[d];
         g.from_size[d] = s->in[d];
@@ -393,6 +429,11 @@ bool kl_conv_input_tiles(const kl_tile_set *set, const kl_conv_shape *s, const v
         .w_col = s->out_channels,
         .flip = true,
     };
+    if (s->groups > 1 && inputs == 1 && outputs == 1) {
+        g.depthwise = true;
+        g.groups = 1;
+        g.to_channels = g.from_channels = s->groups;
+    }
     for (int d = 0; d < 3; d++) {
         g.to_size[d] = s->in[d];
         g.from_size[d] = s->out[d];

@@ -25,8 +25,9 @@ typedef struct job {
     const kl_conv_shape *s;
     const char *x, *dy;
     char *padded, *dy_copy;
-    int64_t size[3];       /* of the image at x */
-    int64_t origin[3];     /* its position that output 0 reads at tap 0 */
+    int64_t size[3];   /* of the image at x */
+    int64_t origin[3]; /* its position that output 0 reads at tap 0 */
+    bool depthwise;
     int64_t rows, columns; /* of one group's gradient */
     int64_t stretches;     /* of an output row */
     int64_t lines;         /* all stretches */
@@ -89,6 +90,29 @@ static void run_pass(const job *j, kl_tile *t, int64_t group, int64_t first, int
     }
 }
 
+static void run_depthwise_pass(const job *j, kl_tile *t, int64_t first, int64_t end, char *dw)
+{
+    const kl_conv_shape *s = j->s;
+    t->b = j->dy;
+    t->c = dw;
+    t->cols = s->out_channels;
+    while (first < end) {
+        int64_t a_rows[KL_TILE_ROWS], c_rows[KL_TILE_ROWS];
+        int64_t taps = kl_min64(end - first, KL_TILE_ROWS);
+        for (int64_t i = 0; i < taps; i++) {
+            int64_t tap = first + i, row = tap / s->kernel[2];
+            int64_t at = row / s->kernel[1] * s->dilation[0] * j->size[1];
+            at = (at + row % s->kernel[1] * s->dilation[1]) * j->size[2];
+            a_rows[i] = (at + tap % s->kernel[2] * s->dilation[2]) * s->in_channels;
+            c_rows[i] = tap * s->out_channels;
+        }
+        t->a_rows = a_rows;
+        t->c_rows = c_rows;
+        j->set->depthwise_grad(t, taps);
+        first += taps;
+    }
+}
+
 static void run_chunk(void *arg, int64_t chunk)
 {
     const job *j = arg;
@@ -110,8 +134,12 @@ static void run_chunk(void *arg, int64_t chunk)
     while (line < end) {
         for (t.outer = 0; t.outer < most && line < end; t.outer++, line++)
             t.k = pixel_of_line(j, line, &a_outer[t.outer], &b_outer[t.outer]);
-        run_pass(j, &t, group, kl_part_begin(j->rows, j->row_parts, rows),
-                 kl_part_begin(j->rows, j->row_parts, rows + 1), dw);
+        int64_t first = kl_part_begin(j->rows, j->row_parts, rows);
+        int64_t last = kl_part_begin(j->rows, j->row_parts, rows + 1);
+        if (j->depthwise)
+            run_depthwise_pass(j, &t, first, last, dw);
+        else
+            run_pass(j, &t, group, first, last, dw);
         t.accumulate = true;
     }
 }
@@ -188,7 +216,7 @@ static bool reach_padding(job *j)
 static bool reach_vectors(job *j)
 {
     const kl_conv_shape *s = j->s;
-    if (j->columns % j->set->lanes == 0)
+    if (j->depthwise || j->columns % j->set->lanes == 0)
         return true;
     int64_t count = s->batch * s->out[0] * s->out[1] * s->out[2] * s->out_channels;
     size_t bytes = (size_t)(count * j->set->size);
@@ -208,7 +236,8 @@ static bool make_parts(job *j)
     int64_t work = j->lines * s->out[2] / j->stretches * j->elements;
     int64_t most = kl_min64(kl_min64(PARTS, j->lines), work / PART_WORK);
     j->parts = kl_max64(1, kl_min64(most, PART_BYTES / (j->elements * j->set->size)));
-    int64_t want = kl_min64(PARTS, work / PART_WORK) / (j->parts * s->groups);
+    int64_t groups = j->depthwise ? 1 : s->groups;
+    int64_t want = kl_min64(PARTS, work / PART_WORK) / (j->parts * groups);
     j->row_parts = kl_max64(1, kl_min64(want, j->rows / ROWS));
     if (j->parts == 1)
         return true;
@@ -222,6 +251,7 @@ bool kl_conv_kernel_tiles(const kl_tile_set *set, const kl_conv_shape *s, const 
     job j = {.set = set, .s = s, .x = x, .dy = dy, .dw = dw};
     j.rows = s->kernel[0] * s->kernel[1] * s->kernel[2] * (s->in_channels / s->groups);
     j.columns = s->out_channels / s->groups;
+    j.depthwise = s->groups > 1 && s->in_channels == s->groups && s->out_channels == s->groups;
     j.elements = j.rows * s->out_channels;
     j.stretches = kl_max64(1, kl_ceil_div(s->out[2], STRETCH));
     j.lines = s->batch * s->out[0] * s->out[1] * j.stretches;
@@ -234,7 +264,7 @@ bool kl_conv_kernel_tiles(const kl_tile_set *set, const kl_conv_shape *s, const 
     }
     bool done = reach_padding(&j) && reach_vectors(&j) && make_parts(&j);
     if (done) {
-        kl_parallel_for(s->groups * j.row_parts * j.parts, run_chunk, &j);
+        kl_parallel_for((j.depthwise ? 1 : s->groups) * j.row_parts * j.parts, run_chunk, &j);
         if (j.sums)
             kl_parallel_for(kl_split_make(j.elements, 4096).chunks, add_sums, &j);
     }

@@ -232,6 +232,8 @@ static void NAME(dots)(const kl_dots *d)
     }
 }
 
+#include "kernels/depthwise_impl.h"
+
 #define TILE_ENTRY(r, v) .tile[r][v] = NAME(tile_##r##x##v),
 const kl_tile_set NAME(kl_tiles) = {
     .size = sizeof(T),
@@ -240,6 +242,8 @@ const kl_tile_set NAME(kl_tiles) = {
     .rows = {ROWS},
     SHAPES(TILE_ENTRY).pack = NAME(pack),
     .dots = NAME(dots),
+    .depthwise = NAME(depthwise),
+    .depthwise_grad = NAME(depthwise_grad),
 };
 
 #undef V

@@ -73,6 +73,13 @@ typedef struct kl_tile_set {
     void (*pack)(void *dst, int64_t width, const void *src, int64_t row, int64_t col, int64_t k,
                  int64_t cols);
     void (*dots)(const kl_dots *d);
+    /* Channel by channel, for p < pixels and c < cols:
+       C[c_rows[p] + c] = epilogue(sum over o < outer of A[a_rows[p] + a_outer[o] + c] *
+                                   B[b_outer[o] + c] + bias[c] + C[c_rows[p] + c]) */
+    void (*depthwise)(const kl_tile *t, int64_t pixels);
+    /* C[c_rows[r] + c] (+)= sum over o < outer and j < k of A[a_rows[r] + a_outer[o] + j * a_col +
+       c] * B[b_outer[o] + j * b_row + c] for r < taps and c < cols */
+    void (*depthwise_grad)(const kl_tile *t, int64_t taps);
 } kl_tile_set;
 
 /* The set for the instruction set in use. */
