@@ -1,0 +1,92 @@
+/* Draws, and dropout. */
+#include "base/random.h"
+
+#include <string.h>
+
+#include "base/pool.h"
+#include "ops/common.h"
+
+typedef enum distribution { UNIFORM, NORMAL, TRUNCATED } distribution;
+
+static kl_tensor *draw(distribution kind, kl_dtype dtype, int rank, const int64_t *shape, double a,
+                       double b)
+{
+    if (!kl_dtype_is_float(dtype)) {
+        kl_error(KL_ERROR_DTYPE, "random numbers are floats, got %s", kl_dtype_name(dtype));
+        return NULL;
+    }
+    kl_dtype drawn = dtype == KL_FLOAT64 ? KL_FLOAT64 : KL_FLOAT32;
+    kl_tensor *out = kl_empty(drawn, rank, shape);
+    if (!out || !out->buffer)
+        return out;
+    kl_random *r = kl_random_current();
+    if (drawn == KL_FLOAT64) {
+        double *at = (double *)(void *)out->data;
+        if (kind == UNIFORM)
+            kl_random_uniform_f64(r, at, out->size, a, b);
+        else if (kind == NORMAL)
+            kl_random_normal_f64(r, at, out->size, a, b);
+        else
+            kl_random_truncated_normal_f64(r, at, out->size, a, b);
+    } else {
+        float *at = (float *)(void *)out->data;
+        if (kind == UNIFORM)
+            kl_random_uniform_f32(r, at, out->size, (float)a, (float)b);
+        else if (kind == NORMAL)
+            kl_random_normal_f32(r, at, out->size, (float)a, (float)b);
+        else
+            kl_random_truncated_normal_f32(r, at, out->size, (float)a, (float)b);
+    }
+    if (drawn == dtype)
+        return out;
+    kl_tensor *half = kl_op_cast(out, dtype);
+    kl_drop(out);
+    return half;
+}
+
+kl_tensor *kl_op_random_uniform(kl_dtype dtype, int rank, const int64_t *shape, double low,
+                                double high)
+{
+    return draw(UNIFORM, dtype, rank, shape, low, high);
+}
+
+kl_tensor *kl_op_random_normal(kl_dtype dtype, int rank, const int64_t *shape, double mean,
+                               double stddev)
+{
+    return draw(NORMAL, dtype, rank, shape, mean, stddev);
+}
+
+kl_tensor *kl_op_random_truncated_normal(kl_dtype dtype, int rank, const int64_t *shape,
+                                         double mean, double stddev)
+{
+    return draw(TRUNCATED, dtype, rank, shape, mean, stddev);
+}
+
+kl_tensor *kl_op_dropout(kl_tensor *a, double rate, const int64_t *noise_shape)
+{
+    if (!a) {
+        kl_error_null("dropout", "tensor");
+        return NULL;
+    }
+    if (!(rate >= 0 && rate <= 1)) {
+        kl_error(KL_ERROR_RANGE, "dropout: rate must be from 0 to 1, got %g", rate);
+        return NULL;
+    }
+    if (rate == 0)
+        return kl_op_reshape(a, a->rank, a->shape);
+    kl_scope *scope = kl_scope_begin();
+    int64_t shape[KL_MAX_RANK];
+    for (int i = 0; i < a->rank; i++)
+        shape[i] = noise_shape && noise_shape[i] ? noise_shape[i] : a->shape[i];
+    kl_tensor *keep = kl_empty(KL_BOOL, a->rank, shape);
+    if (keep && keep->buffer)
+        kl_random_bernoulli(kl_random_current(), (uint8_t *)keep->data, keep->size, 1 - rate);
+    kl_tensor *y = NULL;
+    if (keep) {
+        kl_tensor *scale =
+            kl_op_mul_scalar(kl_op_cast(keep, (kl_dtype)a->dtype), rate < 1 ? 1 / (1 - rate) : 0);
+        y = kl_op_mul(a, scale);
+    }
+    kl_scope_end_keeping(scope, 1, &y);
+    return y;
+}
