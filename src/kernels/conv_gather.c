@@ -198,18 +198,29 @@ static void pixel_offsets(const gather *x, const item *it, int64_t *from, int64_
         at[d] = left % r[d]->count;
         left /= r[d]->count;
     }
-    for (int64_t i = 0; i < it->to - it->from; i++) {
+    int64_t from_step = r[2]->from_step * from_channels, to_step = r[2]->to_step * to_channels;
+    int64_t i = 0, pixels = it->to - it->from;
+    while (i < pixels) {
         int64_t f = left, t = left;
         for (int d = 0; d < 3; d++) {
             f = f * x->from_size[d] + r[d]->from + at[d] * r[d]->from_step;
             t = t * x->to_size[d] + r[d]->to + at[d] * r[d]->to_step;
         }
-        from[i] = f * from_channels;
-        to[i] = t * to_channels;
-        int d = 2;
-        while (d >= 0 && ++at[d] == r[d]->count)
-            at[d--] = 0;
-        left += d < 0;
+        f *= from_channels;
+        t *= to_channels;
+        int64_t end = kl_min64(pixels, i + r[2]->count - at[2]);
+        for (; i < end; i++, f += from_step, t += to_step) {
+            from[i] = f;
+            to[i] = t;
+        }
+        at[2] = 0;
+        if (++at[1] == r[1]->count) {
+            at[1] = 0;
+            if (++at[0] == r[0]->count) {
+                at[0] = 0;
+                left++;
+            }
+        }
     }
 }
 
@@ -222,9 +233,10 @@ static void tap_offsets(const gather *x, const item *it, int64_t first, int64_t 
     for (int d = 0; d < 3; d++)
         r[d] = &x->axes[d].runs[it->run[d]];
     int64_t last = x->joined ? 1 : r[2]->taps;
+    if (!count)
+        return;
+    int64_t t[3] = {first / last / r[1]->taps, first / last % r[1]->taps, first % last};
     for (int64_t i = 0; i < count; i++) {
-        int64_t t[3] = {(first + i) / last / r[1]->taps, (first + i) / last % r[1]->taps,
-                        (first + i) % last};
         int64_t f = 0, k = 0;
         for (int d = 0; d < 3; d++) {
             f = f * x->from_size[d] + t[d] * r[d]->from_tap;
@@ -232,6 +244,13 @@ static void tap_offsets(const gather *x, const item *it, int64_t first, int64_t 
         }
         from[i] = f * x->groups * x->from_channels;
         tap[i] = k;
+        if (++t[2] == last) {
+            t[2] = 0;
+            if (++t[1] == r[1]->taps) {
+                t[1] = 0;
+                t[0]++;
+            }
+        }
     }
 }
 
@@ -239,11 +258,14 @@ static void run_panel(const gather *x, kl_tile *t, int64_t pixels, int64_t vecto
                       const int64_t *from, const int64_t *to)
 {
     int64_t tiles = kl_ceil_div(pixels, x->set->rows[vectors]);
+    int64_t each = pixels / tiles, longer = pixels % tiles;
+    t->a_rows = from;
+    t->c_rows = to;
     for (int64_t i = 0; i < tiles; i++) {
-        int64_t begin = kl_part_begin(pixels, tiles, i);
-        t->a_rows = from + begin;
-        t->c_rows = to + begin;
-        x->set->tile[kl_part_begin(pixels, tiles, i + 1) - begin][vectors](t);
+        int64_t rows = each + (i < longer);
+        x->set->tile[rows][vectors](t);
+        t->a_rows += rows;
+        t->c_rows += rows;
     }
 }
 
@@ -382,7 +404,8 @@ bool kl_conv_forward_tiles(const kl_tile_set *set, const kl_conv_shape *s, const
         .bias = bias,
         .to = y,
         .relu = epilogue == KL_EPILOGUE_RELU,
-        .joined = s->dilation[2] == 1 && s->groups == 1 && s->kernel[2] * inputs <= DEPTH,
+        .joined =
+            s->dilation[2] == 1 && s->groups == 1 && inputs > 1 && s->kernel[2] * inputs <= DEPTH,
         .w_group = outputs,
         .w_tap = inputs * s->out_channels,
         .w_row = s->out_channels,
@@ -421,7 +444,7 @@ bool kl_conv_input_tiles(const kl_tile_set *set, const kl_conv_shape *s, const v
         .from = dy,
         .w = w,
         .to = dx,
-        .joined = s->stride[2] == 1 && s->dilation[2] == 1 && s->groups == 1 &&
+        .joined = s->stride[2] == 1 && s->dilation[2] == 1 && s->groups == 1 && outputs > 1 &&
                   s->kernel[2] * outputs <= DEPTH,
         .w_group = outputs,
         .w_tap = inputs * s->out_channels,

@@ -62,12 +62,12 @@ static void run_pass(const job *j, kl_tile *t, int64_t group, int64_t first, int
         vectors = kl_part_begin(vectors, j->panels, panel + 1) - from;
         int64_t column = group * j->columns + from * set->lanes;
         int64_t tiles = kl_ceil_div(end - first, set->rows[vectors]);
+        int64_t each = (end - first) / tiles, longer = (end - first) % tiles, row = first;
         t->b = j->dy + column * set->size;
         t->c = dw + column * set->size;
         t->cols = kl_min64(vectors * set->lanes, j->columns - from * set->lanes);
         for (int64_t i = 0; i < tiles; i++) {
-            int64_t row = first + kl_part_begin(end - first, tiles, i);
-            int64_t rows = first + kl_part_begin(end - first, tiles, i + 1) - row;
+            int64_t rows = each + (i < longer);
             int64_t a_rows[KL_TILE_ROWS], c_rows[KL_TILE_ROWS];
             int64_t channel = row % inputs, tap = row / inputs;
             int64_t k[3] = {tap / s->kernel[2] / s->kernel[1], tap / s->kernel[2] % s->kernel[1],
@@ -86,6 +86,7 @@ static void run_pass(const job *j, kl_tile *t, int64_t group, int64_t first, int
             t->a_rows = a_rows;
             t->c_rows = c_rows;
             set->tile[rows][vectors](t);
+            row += rows;
         }
     }
 }

@@ -154,12 +154,14 @@ static void run_panel(const block *x, int64_t i, int64_t from, int64_t to)
     /* Rows are spread evenly over as few tiles as hold them. */
     int64_t begin = part_begin(g->m, x->row_tiles, from), end = part_begin(g->m, x->row_tiles, to);
     int64_t tiles = ceil_div(end - begin, set->rows[vectors]);
+    int64_t each = (end - begin) / tiles, longer = (end - begin) % tiles;
+    t.a = at(x, x->a, begin * g->a_row);
+    t.c = x->c + (begin * g->c_row + column) * set->size;
     for (int64_t p = 0; p < tiles; p++) {
-        int64_t row = begin + part_begin(end - begin, tiles, p);
-        int64_t rows = begin + part_begin(end - begin, tiles, p + 1) - row;
-        t.a = at(x, x->a, row * g->a_row);
-        t.c = x->c + (row * g->c_row + column) * set->size;
+        int64_t rows = each + (p < longer);
         set->tile[rows][vectors](&t);
+        t.a = at(x, t.a, rows * g->a_row);
+        t.c = (char *)t.c + rows * g->c_row * set->size;
     }
 }
 

@@ -57,6 +57,24 @@ __attribute__((noinline)) static void NAME(finish_part)(const kl_tile *t, const 
     }
 }
 
+/* Adds the products of element j of each row of A with a row of B. */
+__attribute__((always_inline)) static inline void NAME(step)(V *acc, const T *const *a, int64_t j,
+                                                             const T *b, const int rows,
+                                                             const int vectors)
+{
+    V bv[KL_TILE_VECTORS];
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; v++)
+        bv[v] = LOAD(b + v * LANES);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+        V x = a[r][j] - (V){0};
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; v++)
+            acc[r * vectors + v] += x * bv[v];
+    }
+}
+
 __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, const int rows,
                                                              const int vectors)
 {
@@ -65,27 +83,24 @@ __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, c
     for (int i = 0; i < rows * vectors; i++)
         acc[i] = (V){0};
     int64_t a_col = t->a_col, b_row = t->b_row, k = t->k, outer = t->a_outer ? t->outer : 1;
+    const T *a[KL_TILE_ROWS];
+    if (t->a_outer && k == 1) {
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; r++)
+            a[r] = (const T *)t->a + t->a_rows[r];
+        for (int64_t o = 0; o < outer; o++)
+            NAME(step)(acc, a, t->a_outer[o], (const T *)t->b + t->b_outer[o], rows, vectors);
+        outer = 0;
+    }
     for (int64_t o = 0; o < outer; o++) {
         const T *at = (const T *)t->a + (t->a_outer ? t->a_outer[o] : 0);
         const T *b = (const T *)t->b + (t->a_outer ? t->b_outer[o] : 0);
-        const T *a[KL_TILE_ROWS];
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++)
             a[r] = at + t->a_rows[r];
         int64_t left = k, j = 0;
-        for (; left > 0; left--, j += a_col, b += b_row) {
-            V bv[KL_TILE_VECTORS];
-#pragma GCC unroll 8
-            for (int v = 0; v < vectors; v++)
-                bv[v] = LOAD(b + v * LANES);
-#pragma GCC unroll 8
-            for (int r = 0; r < rows; r++) {
-                V x = a[r][j] - (V){0};
-#pragma GCC unroll 8
-                for (int v = 0; v < vectors; v++)
-                    acc[r * vectors + v] += x * bv[v];
-            }
-        }
+        for (; left > 0; left--, j += a_col, b += b_row)
+            NAME(step)(acc, a, j, b, rows, vectors);
     }
     int64_t part = t->cols - (vectors - 1) * LANES;
     if (part < LANES) {
@@ -97,6 +112,11 @@ __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, c
         return;
     }
     const T *bias = t->bias;
+    T *c[KL_TILE_ROWS];
+    bool relu = t->relu;
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+        c[r] = (T *)t->c + t->c_rows[r];
     if (bias) {
 #pragma GCC unroll 32
         for (int i = 0; i < rows * vectors; i++)
@@ -105,19 +125,18 @@ __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, c
     if (t->accumulate) {
 #pragma GCC unroll 32
         for (int i = 0; i < rows * vectors; i++)
-            acc[i] += LOAD((const T *)t->c + t->c_rows[i / vectors] + i % vectors * LANES);
+            acc[i] += LOAD(c[i / vectors] + i % vectors * LANES);
     }
-    if (t->relu) {
+    if (relu) {
 #pragma GCC unroll 32
         for (int i = 0; i < rows * vectors; i++)
             acc[i] = NAME(relu)(acc[i]);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
-        T *c = (T *)t->c + t->c_rows[r];
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; v++)
-            STORE(c + v * LANES, acc[r * vectors + v]);
+            STORE(c[r] + v * LANES, acc[r * vectors + v]);
     }
 }
 

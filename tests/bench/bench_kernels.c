@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "bench_limit.h"
@@ -54,11 +55,15 @@ static void row(const char *name, double flops, double seconds)
     fflush(stdout);
 }
 
+/* On huge pages where large, as the library's own blocks are. */
 static float *numbers(int64_t count)
 {
-    float *p = aligned_alloc(64, ((size_t)count * sizeof(float) + 63) / 64 * 64);
+    size_t bytes = (size_t)count * sizeof(float), align = bytes >> 20 ? (size_t)2 << 20 : 64;
+    float *p = aligned_alloc(align, (bytes + align - 1) / align * align);
     if (!p)
         exit(1);
+    if (bytes >> 20)
+        madvise(p, (bytes + align - 1) / align * align, MADV_HUGEPAGE);
     for (int64_t i = 0; i < count; i++)
         p[i] = (float)(i * 7919 % 1000) / 500 - 1;
     return p;
