@@ -147,31 +147,56 @@ __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, c
     }
 SHAPES(DEFINE_TILE)
 
+typedef T NAME(four) __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+
+/* Four columns of unit row stride, to rows of the panel. */
+static inline void NAME(pack_four)(T *dst, int64_t width, const T *src, int64_t col, int64_t k)
+{
+    int64_t i = 0;
+    for (; i + 4 <= k; i += 4, dst += 4 * width) {
+        NAME(four) a = *(const NAME(four) *)(src + i);
+        NAME(four) b = *(const NAME(four) *)(src + col + i);
+        NAME(four) c = *(const NAME(four) *)(src + 2 * col + i);
+        NAME(four) d = *(const NAME(four) *)(src + 3 * col + i);
+        NAME(four) ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+        NAME(four) cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+        *(NAME(four) *)dst = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+        *(NAME(four) *)(dst + width) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+        ab = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+        cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        *(NAME(four) *)(dst + 2 * width) = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+        *(NAME(four) *)(dst + 3 * width) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    }
+    for (; i < k; i++, dst += width)
+        for (int j = 0; j < 4; j++)
+            dst[j] = src[j * col + i];
+}
+
 static void NAME(pack)(void *to, int64_t width, const void *from, int64_t row, int64_t col,
                        int64_t k, int64_t cols)
 {
+    enum { STEP = 32 };
     T *dst = to;
     const T *src = from;
-    int64_t j = 0, whole = col == 1 ? cols / LANES * LANES : 0;
-    for (; j < whole; j += LANES)
-        for (int64_t i = 0; i < k; i++)
-            STORE(dst + i * width + j, LOAD(src + i * row + j));
-    if (col == 1 && j < cols) {
-        for (int64_t i = 0; i < k; i++)
-            STORE(dst + i * width + j, NAME(load_part)(src + i * row + j, cols - j));
-        j += LANES;
-    } else if (col != 1) {
-        for (; j + 4 <= cols; j += 4) {
-            const T *s = src + j * col;
-            for (int64_t i = 0; i < k; i++, s += row) {
-                T *d = dst + i * width + j;
-                d[0] = s[0], d[1] = s[col], d[2] = s[2 * col], d[3] = s[3 * col];
-            }
-        }
-        for (; j < cols; j++)
+    int64_t j = 0, whole = cols / LANES * LANES, fours = cols / 4 * 4;
+    if (col == 1) {
+        for (; j < whole; j += LANES)
             for (int64_t i = 0; i < k; i++)
-                dst[i * width + j] = src[i * row + j * col];
+                STORE(dst + i * width + j, LOAD(src + i * row + j));
+        for (int64_t i = 0; j < cols && i < k; i++)
+            STORE(dst + i * width + j, NAME(load_part)(src + i * row + j, cols - j));
+        j = j < cols ? j + LANES : j;
+    } else if (row == 1) {
+        /* In steps of k, for which the panel's rows stay in the first cache. */
+        for (int64_t i = 0; i < k; i += STEP)
+            for (j = 0; j < fours; j += 4)
+                NAME(pack_four)
+                (dst + i * width + j, width, src + j * col + i, col, k - i < STEP ? k - i : STEP);
+        j = fours;
     }
+    for (; j < cols; j++)
+        for (int64_t i = 0; i < k; i++)
+            dst[i * width + j] = src[i * row + j * col];
     for (; j < width; j++)
         for (int64_t i = 0; i < k; i++)
             dst[i * width + j] = 0;
