@@ -11,27 +11,30 @@
 #include "kernels/conv_internal.h"
 
 enum {
-    STRETCH = 256, /* most pixels of an output row taken as one */
-    PIXELS = 128,  /* of one pass: their window and gradient stay in the first cache */
-    LINES = 32,    /* most stretches of one pass */
-    PARTS = 16,    /* most parts of the pixels, each with a sum of its own */
+    STRETCH = 128,           /* most pixels of an output row taken as one */
+    PIXELS = 128,            /* of one pass: their window and gradient stay in the caches */
+    PANEL_BYTES = 32 << 10,  /* PIXELS rows of the widest panel */
+    LINES = 32,              /* most stretches of one pass */
+    ROWS = 512,              /* most of a chunk: they stay in the second cache */
+    BLOCK_BYTES = 256 << 10, /* of the gradient, added to again and again */
+    CHUNKS = 16, /* wanted; for them the pixels fall into parts, each with a sum of its own */
     PART_WORK = 1 << 21,
     PART_BYTES = 16 << 20, /* most memory for the parts' sums */
-    ROWS = 48,             /* least rows of a chunk */
 };
 
 typedef struct job {
     const kl_tile_set *set;
     const kl_conv_shape *s;
     const char *x, *dy;
-    char *padded, *dy_copy;
+    char *padded;
+    int64_t pixel;     /* from a pixel to the next at x */
     int64_t size[3];   /* of the image at x */
     int64_t origin[3]; /* its position that output 0 reads at tap 0 */
     bool depthwise;
     int64_t rows, columns; /* of one group's gradient */
     int64_t stretches;     /* of an output row */
     int64_t lines;         /* all stretches */
-    int64_t panels, parts, row_parts;
+    int64_t panels, row_parts, panel_parts, slices, parts;
     char *dw, *sums;  /* sums: of each part, or NULL with one part */
     int64_t elements; /* of dw */
 } job;
@@ -45,102 +48,118 @@ static int64_t pixel_of_line(const job *j, int64_t line, int64_t *from, int64_t 
     int64_t at = n * j->size[0] + j->origin[0] + o0 * s->stride[0];
     at = at * j->size[1] + j->origin[1] + o1 * s->stride[1];
     at = at * j->size[2] + j->origin[2] + begin * s->stride[2];
-    *from = at * s->in_channels;
+    *from = at * j->pixel;
     *to = (row * width + begin) * s->out_channels;
     return kl_part_begin(width, j->stretches, stretch + 1) - begin;
 }
 
-/* Adds the pass's pixels to rows [first, end) of the group's gradient. */
-static void run_pass(const job *j, kl_tile *t, int64_t group, int64_t first, int64_t end, char *dw)
+/* Where the rows of the gradient from `row` on, of the group, read x at the first pixel. */
+static void row_offsets(const job *j, int64_t group, int64_t row, int64_t rows, int64_t *a_rows,
+                        int64_t *c_rows)
 {
     const kl_conv_shape *s = j->s;
-    const kl_tile_set *set = j->set;
-    int64_t inputs = s->in_channels / s->groups;
-    for (int64_t panel = 0; panel < j->panels; panel++) {
-        int64_t vectors = kl_ceil_div(j->columns, set->lanes);
-        int64_t from = kl_part_begin(vectors, j->panels, panel);
-        vectors = kl_part_begin(vectors, j->panels, panel + 1) - from;
-        int64_t column = group * j->columns + from * set->lanes;
-        int64_t tiles = kl_ceil_div(end - first, set->rows[vectors]);
-        int64_t each = (end - first) / tiles, longer = (end - first) % tiles, row = first;
-        t->b = j->dy + column * set->size;
-        t->c = dw + column * set->size;
-        t->cols = kl_min64(vectors * set->lanes, j->columns - from * set->lanes);
-        for (int64_t i = 0; i < tiles; i++) {
-            int64_t rows = each + (i < longer);
-            int64_t a_rows[KL_TILE_ROWS], c_rows[KL_TILE_ROWS];
-            int64_t channel = row % inputs, tap = row / inputs;
-            int64_t k[3] = {tap / s->kernel[2] / s->kernel[1], tap / s->kernel[2] % s->kernel[1],
-                            tap % s->kernel[2]};
-            for (int64_t r = 0; r < rows; r++) {
-                int64_t at = k[0] * s->dilation[0] * j->size[1] + k[1] * s->dilation[1];
-                at = at * j->size[2] + k[2] * s->dilation[2];
-                a_rows[r] = at * s->in_channels + group * inputs + channel;
-                c_rows[r] = (row + r) * s->out_channels;
-                if (++channel == inputs) {
-                    channel = 0;
-                    for (int d = 2; d >= 0 && ++k[d] == s->kernel[d]; d--)
-                        k[d] = 0;
-                }
-            }
-            t->a_rows = a_rows;
-            t->c_rows = c_rows;
-            set->tile[rows][vectors](t);
-            row += rows;
+    int64_t inputs = s->in_channels / s->groups, channel = row % inputs, tap = row / inputs;
+    int64_t k[3] = {tap / s->kernel[2] / s->kernel[1], tap / s->kernel[2] % s->kernel[1],
+                    tap % s->kernel[2]};
+    for (int64_t r = 0; r < rows; r++) {
+        int64_t at = k[0] * s->dilation[0] * j->size[1] + k[1] * s->dilation[1];
+        at = at * j->size[2] + k[2] * s->dilation[2];
+        a_rows[r] = at * j->pixel + group * inputs + channel;
+        c_rows[r] = (row + r) * s->out_channels;
+        if (++channel == inputs) {
+            channel = 0;
+            for (int d = 2; d >= 0 && ++k[d] == s->kernel[d]; d--)
+                k[d] = 0;
         }
     }
 }
 
-static void run_depthwise_pass(const job *j, kl_tile *t, int64_t first, int64_t end, char *dw)
+/* The part of a pass that falls to one chunk: some rows and one panel of columns. */
+typedef struct slice {
+    int64_t group, row, rows, column, vectors, columns;
+} slice;
+
+/* Adds the pass's pixels to the slice; `packed` has room for its panel of dy. */
+static void run_pass(const job *j, kl_tile t, const slice *part, char *packed)
 {
-    const kl_conv_shape *s = j->s;
-    t->b = j->dy;
-    t->c = dw;
-    t->cols = s->out_channels;
-    while (first < end) {
-        int64_t a_rows[KL_TILE_ROWS], c_rows[KL_TILE_ROWS];
-        int64_t taps = kl_min64(end - first, KL_TILE_ROWS);
-        for (int64_t i = 0; i < taps; i++) {
-            int64_t tap = first + i, row = tap / s->kernel[2];
-            int64_t at = row / s->kernel[1] * s->dilation[0] * j->size[1];
-            at = (at + row % s->kernel[1] * s->dilation[1]) * j->size[2];
-            a_rows[i] = (at + tap % s->kernel[2] * s->dilation[2]) * s->in_channels;
-            c_rows[i] = tap * s->out_channels;
+    const kl_tile_set *set = j->set;
+    int64_t width = part->vectors * set->lanes, packed_lines[LINES];
+    int64_t tiles = kl_ceil_div(part->rows, set->rows[part->vectors]);
+    int64_t each = part->rows / tiles, longer = part->rows % tiles;
+    /* Read in place, vectors of the last pixel could end past its channels, and pixels a power of
+       two apart share few sets of the cache. */
+    if (part->columns < width || t.b_row > width) {
+        for (int64_t o = 0; o < t.outer; o++) {
+            packed_lines[o] = o * t.k * width;
+            set->pack(packed + packed_lines[o] * set->size, width,
+                      (const char *)t.b + t.b_outer[o] * set->size, t.b_row, 1, t.k, part->columns);
         }
-        t->a_rows = a_rows;
-        t->c_rows = c_rows;
-        j->set->depthwise_grad(t, taps);
-        first += taps;
+        t.b = packed;
+        t.b_row = width;
+        t.b_outer = packed_lines;
     }
+    t.cols = part->columns;
+    for (int64_t i = 0; i < tiles; i++) {
+        int64_t rows = each + (i < longer);
+        set->tile[rows][part->vectors](&t);
+        t.a_rows += rows;
+        t.c_rows += rows;
+    }
+}
+
+/* The slice of panel `panel` and part `rows` of the rows, without its offsets. */
+static slice slice_of(const job *j, int64_t group, int64_t rows, int64_t panel)
+{
+    slice part = {.group = group};
+    int64_t vectors = kl_ceil_div(j->columns, j->set->lanes);
+    int64_t from = kl_part_begin(vectors, j->panels, panel);
+    part.row = kl_part_begin(j->rows, j->row_parts, rows);
+    part.rows = kl_part_begin(j->rows, j->row_parts, rows + 1) - part.row;
+    part.vectors = kl_part_begin(vectors, j->panels, panel + 1) - from;
+    part.columns = kl_min64(part.vectors * j->set->lanes, j->columns - from * j->set->lanes);
+    part.column = part.group * j->columns + from * j->set->lanes;
+    return part;
 }
 
 static void run_chunk(void *arg, int64_t chunk)
 {
     const job *j = arg;
     const kl_conv_shape *s = j->s;
-    int64_t part = chunk % j->parts, rows = chunk / j->parts % j->row_parts;
-    int64_t group = chunk / j->parts / j->row_parts;
+    int64_t size = j->set->size, part = chunk % j->parts, panels = chunk / j->parts;
+    int64_t rows = panels / j->panel_parts % j->row_parts;
+    int64_t group = panels / j->panel_parts / j->row_parts;
+    int64_t panel = kl_part_begin(j->panels, j->panel_parts, panels % j->panel_parts);
+    int64_t last_panel = kl_part_begin(j->panels, j->panel_parts, panels % j->panel_parts + 1);
     int64_t line = kl_part_begin(j->lines, j->parts, part);
     int64_t end = kl_part_begin(j->lines, j->parts, part + 1);
     int64_t most = j->stretches > 1 ? 1 : kl_max64(1, kl_min64(LINES, PIXELS / s->out[2]));
-    int64_t a_outer[LINES], b_outer[LINES];
-    char *dw = j->sums ? j->sums + part * j->elements * j->set->size : j->dw;
+    int64_t a_outer[LINES], b_outer[LINES], a_rows[ROWS], c_rows[ROWS];
+    char packed[PANEL_BYTES] __attribute__((aligned(64)));
+    char *dw = j->sums ? j->sums + part * j->elements * size : j->dw;
+    slice own = slice_of(j, group, rows, panel);
+    row_offsets(j, group, own.row, own.rows, a_rows, c_rows);
     kl_tile t = {
         .a = j->x,
-        .a_col = s->stride[2] * s->in_channels,
+        .a_rows = a_rows,
+        .a_col = s->stride[2] * j->pixel,
         .b_row = s->out_channels,
         .a_outer = a_outer,
         .b_outer = b_outer,
+        .c_rows = c_rows,
+        .cols = s->out_channels,
     };
     while (line < end) {
         for (t.outer = 0; t.outer < most && line < end; t.outer++, line++)
             t.k = pixel_of_line(j, line, &a_outer[t.outer], &b_outer[t.outer]);
-        int64_t first = kl_part_begin(j->rows, j->row_parts, rows);
-        int64_t last = kl_part_begin(j->rows, j->row_parts, rows + 1);
-        if (j->depthwise)
-            run_depthwise_pass(j, &t, first, last, dw);
-        else
-            run_pass(j, &t, group, first, last, dw);
+        for (int64_t p = panel; p < last_panel; p++) {
+            own = slice_of(j, group, rows, p);
+            t.b = j->dy + own.column * size;
+            t.c = dw + own.column * size;
+            if (j->depthwise)
+                j->set->depthwise_grad(&t, own.rows);
+            else
+                run_pass(j, t, &own, packed);
+        }
         t.accumulate = true;
     }
 }
@@ -171,7 +190,7 @@ static void pad_row(void *arg, int64_t row)
 {
     const job *j = arg;
     const kl_conv_shape *s = j->s;
-    int64_t pixel = s->in_channels * j->set->size;
+    int64_t pixel = j->pixel * j->set->size, used = s->in_channels * j->set->size;
     int64_t i1 = row % j->size[1] - s->pad[1], i0 = row / j->size[1] % j->size[0] - s->pad[0];
     int64_t n = row / j->size[1] / j->size[0];
     char *to = j->padded + row * j->size[2] * pixel;
@@ -180,9 +199,12 @@ static void pad_row(void *arg, int64_t row)
     if (i0 < 0 || i0 >= s->in[0] || i1 < 0 || i1 >= s->in[1])
         before = end = j->size[2];
     memset(to, 0, (size_t)(before * pixel));
-    const char *x = j->x + (((n * s->in[0] + i0) * s->in[1] + i1) * s->in[2] - s->pad[2]) * pixel;
-    if (end > before)
+    const char *x = j->x + (((n * s->in[0] + i0) * s->in[1] + i1) * s->in[2] - s->pad[2]) * used;
+    if (pixel == used && end > before)
         memcpy(to + before * pixel, x + before * pixel, (size_t)((end - before) * pixel));
+    else
+        for (int64_t i = before; i < end; i++)
+            memcpy(to + i * pixel, x + i * used, (size_t)used);
     memset(to + end * pixel, 0, (size_t)((j->size[2] - end) * pixel));
 }
 
@@ -192,6 +214,7 @@ static bool reach_padding(job *j)
     const kl_conv_shape *s = j->s;
     bool inside = true;
     int64_t rows = s->batch, span[3];
+    j->pixel = s->in_channels;
     for (int d = 0; d < 3; d++) {
         span[d] = (s->out[d] - 1) * s->stride[d] + (s->kernel[d] - 1) * s->dilation[d] + 1;
         inside = inside && s->pad[d] <= 0 && span[d] - s->pad[d] <= s->in[d];
@@ -205,7 +228,10 @@ static bool reach_padding(job *j)
         j->origin[d] = 0;
         rows *= d < 2 ? span[d] : 1;
     }
-    j->padded = kl_block_alloc((size_t)(rows * span[2] * s->in_channels) * (size_t)j->set->size);
+    /* Pixels a power of two apart would share few sets of the cache. */
+    if (s->in_channels * j->set->size % 512 == 0)
+        j->pixel += 64 / j->set->size;
+    j->padded = kl_block_alloc((size_t)(rows * span[2] * j->pixel) * (size_t)j->set->size);
     if (!j->padded)
         return false;
     kl_parallel_for(rows, pad_row, j);
@@ -213,33 +239,12 @@ static bool reach_padding(job *j)
     return true;
 }
 
-/* Vectors of dy's last pixel may end past its channels: then it needs room behind. */
-static bool reach_vectors(job *j)
-{
-    const kl_conv_shape *s = j->s;
-    if (j->depthwise || j->columns % j->set->lanes == 0)
-        return true;
-    int64_t count = s->batch * s->out[0] * s->out[1] * s->out[2] * s->out_channels;
-    size_t bytes = (size_t)(count * j->set->size);
-    size_t room = (size_t)(j->set->lanes * j->set->size);
-    j->dy_copy = kl_block_alloc(bytes + room);
-    if (!j->dy_copy)
-        return false;
-    memcpy(j->dy_copy, j->dy, bytes);
-    memset(j->dy_copy + bytes, 0, room);
-    j->dy = j->dy_copy;
-    return true;
-}
-
 static bool make_parts(job *j)
 {
     const kl_conv_shape *s = j->s;
     int64_t work = j->lines * s->out[2] / j->stretches * j->elements;
-    int64_t most = kl_min64(kl_min64(PARTS, j->lines), work / PART_WORK);
-    j->parts = kl_max64(1, kl_min64(most, PART_BYTES / (j->elements * j->set->size)));
-    int64_t groups = j->depthwise ? 1 : s->groups;
-    int64_t want = kl_min64(PARTS, work / PART_WORK) / (j->parts * groups);
-    j->row_parts = kl_max64(1, kl_min64(want, j->rows / ROWS));
+    int64_t want = kl_min64(kl_min64(CHUNKS, work / PART_WORK) / j->slices, j->lines);
+    j->parts = kl_max64(1, kl_min64(want, PART_BYTES / (j->elements * j->set->size)));
     if (j->parts == 1)
         return true;
     j->sums = kl_block_alloc((size_t)(j->parts * j->elements) * (size_t)j->set->size);
@@ -259,18 +264,24 @@ bool kl_conv_kernel_tiles(const kl_tile_set *set, const kl_conv_shape *s, const 
     j.panels = kl_ceil_div(kl_ceil_div(j.columns, set->lanes), set->vectors);
     if (!j.elements)
         return true;
+    j.row_parts = kl_ceil_div(j.rows, ROWS);
+    if (j.depthwise)
+        j.columns = s->out_channels, j.panels = 1;
+    /* All columns together if they stay in the second cache. */
+    int64_t block = j.rows / j.row_parts * j.columns * set->size;
+    j.panel_parts = block > BLOCK_BYTES ? j.panels : 1;
+    j.slices = (j.depthwise ? 1 : s->groups) * j.panel_parts * j.row_parts;
     if (!j.lines || !s->out[2]) {
         memset(dw, 0, (size_t)(j.elements * set->size));
         return true;
     }
-    bool done = reach_padding(&j) && reach_vectors(&j) && make_parts(&j);
+    bool done = reach_padding(&j) && make_parts(&j);
     if (done) {
-        kl_parallel_for((j.depthwise ? 1 : s->groups) * j.row_parts * j.parts, run_chunk, &j);
+        kl_parallel_for(j.slices * j.parts, run_chunk, &j);
         if (j.sums)
             kl_parallel_for(kl_split_make(j.elements, 4096).chunks, add_sums, &j);
     }
     kl_block_free(j.padded);
-    kl_block_free(j.dy_copy);
     kl_block_free(j.sums);
     return done;
 }
