@@ -186,14 +186,20 @@ static kl_status slice_forward(kl_op_frame *f)
 }
 
 /* The gradient goes back to its places in zeros; an op of its own, so that it has one too. */
+typedef struct unslice_attrs {
+    slice_attrs slice;
+    shape_attrs whole;
+} unslice_attrs;
+
 static kl_status unslice_forward(kl_op_frame *f)
 {
-    const slice_attrs *a = f->attrs;
-    kl_tensor *whole = f->in[1];
-    if (kl_op_shape_only(f) && !f->in[0]->buffer)
-        return result(f, kl_stand_in((kl_dtype)f->in[0]->dtype, whole->rank, whole->shape));
-    kl_tensor *zeros = kl_zeros((kl_dtype)f->in[0]->dtype, whole->rank, whole->shape);
-    kl_tensor *view = kl_view_slice(zeros, a->axis, a->start, a->stop, a->step);
+    const unslice_attrs *a = f->attrs;
+    const slice_attrs *s = &a->slice;
+    kl_dtype dtype = (kl_dtype)f->in[0]->dtype;
+    if (kl_op_shape_only(f))
+        return result(f, kl_stand_in(dtype, a->whole.rank, a->whole.shape));
+    kl_tensor *zeros = kl_zeros(dtype, a->whole.rank, a->whole.shape);
+    kl_tensor *view = zeros ? kl_view_slice(zeros, s->axis, s->start, s->stop, s->step) : NULL;
     kl_status status = view ? kl_copy_elements(view, f->in[0]) : kl_last_status();
     kl_drop(view);
     f->out[0] = zeros;
@@ -202,21 +208,19 @@ static kl_status unslice_forward(kl_op_frame *f)
 
 static kl_status unslice_backward(kl_op_frame *f)
 {
-    const slice_attrs *a = f->attrs;
+    const slice_attrs *a = &((const unslice_attrs *)f->attrs)->slice;
     return grad(f, kl_op_slice(f->dout[0], a->axis, a->start, a->stop, a->step));
 }
 
-static const kl_op unslice_op = {.size = sizeof(kl_op),
-                                 .name = "unslice",
-                                 .attrs_size = sizeof(slice_attrs),
-                                 .forward = unslice_forward,
-                                 .backward = unslice_backward,
-                                 .flags = KL_OP_ANY_DTYPE};
+MOVES(unslice, NULL, unslice_attrs, unslice_forward, unslice_backward)
 
 static kl_status slice_backward(kl_op_frame *f)
 {
-    kl_tensor *in[2] = {f->dout[0], f->in[0]};
-    return grad(f, kl_run1(&unslice_op, f->attrs, 2, in, 0));
+    unslice_attrs attrs = {.slice = *(const slice_attrs *)f->attrs};
+    const kl_tensor *x = f->in[0];
+    if (!copy_shape("slice", x->rank, x->shape, &attrs.whole))
+        return kl_last_status();
+    return grad(f, kl_run1(&unslice_op, &attrs, 1, f->dout, 0));
 }
 
 MOVES(slice, NULL, slice_attrs, slice_forward, slice_backward)
