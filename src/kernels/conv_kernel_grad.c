@@ -79,8 +79,10 @@ typedef struct slice {
     int64_t group, row, rows, column, vectors, columns;
 } slice;
 
-/* Adds the pass's pixels to the slice; `packed` has room for its panel of dy. */
-static void run_pass(const job *j, kl_tile t, const slice *part, char *packed)
+/* Adds the pass's pixels to the slice; `packed` has room for its panel of dy. Meanwhile a part of
+   what the next pass reads, `ahead`, is brought near. */
+static void run_pass(const job *j, kl_tile t, const slice *part, char *packed, const char *ahead,
+                     int64_t ahead_bytes)
 {
     const kl_tile_set *set = j->set;
     int64_t width = part->vectors * set->lanes, packed_lines[LINES];
@@ -104,6 +106,9 @@ static void run_pass(const job *j, kl_tile t, const slice *part, char *packed)
         set->tile[rows][part->vectors](&t);
         t.a_rows += rows;
         t.c_rows += rows;
+        const char *end = ahead + ahead_bytes / tiles;
+        for (; ahead < end; ahead += 64)
+            __builtin_prefetch(ahead, 0, 2);
     }
 }
 
@@ -151,6 +156,10 @@ static void run_chunk(void *arg, int64_t chunk)
     while (line < end) {
         for (t.outer = 0; t.outer < most && line < end; t.outer++, line++)
             t.k = pixel_of_line(j, line, &a_outer[t.outer], &b_outer[t.outer]);
+        const char *next = j->dy + (b_outer[t.outer - 1] + t.k * s->out_channels) * size;
+        int64_t bytes = t.outer * t.k * s->out_channels * size / j->panels;
+        if (line == end || j->panel_parts > 1)
+            bytes = 0;
         for (int64_t p = panel; p < last_panel; p++) {
             own = slice_of(j, group, rows, p);
             t.b = j->dy + own.column * size;
@@ -158,7 +167,7 @@ static void run_chunk(void *arg, int64_t chunk)
             if (j->depthwise)
                 j->set->depthwise_grad(&t, own.rows);
             else
-                run_pass(j, t, &own, packed);
+                run_pass(j, t, &own, packed, next + bytes * (p - panel), bytes);
         }
         t.accumulate = true;
     }
