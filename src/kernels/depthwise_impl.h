@@ -64,11 +64,21 @@ __attribute__((always_inline)) static inline void NAME(depthwise_tile)(const kl_
             NAME(depthwise_tile)(t, pixel, c, pixels, 1, t->cols - c);                             \
     } while (0)
 
+enum { NAME(AHEAD) = 16 }; /* pixels */
+
 static void NAME(depthwise)(const kl_tile *t, int64_t pixels)
 {
     int64_t pixel = 0;
-    for (; pixel + 4 <= pixels; pixel += 4)
+    for (; pixel + 4 <= pixels; pixel += 4) {
+        /* The last tap is the first to reach new rows of the image. */
+        for (int64_t p = pixel + NAME(AHEAD); t->outer && p < pixel + NAME(AHEAD) + 4 && p < pixels;
+             p++) {
+            const T *next = (const T *)t->a + t->a_rows[p] + t->a_outer[t->outer - 1];
+            for (int64_t c = 0; c < t->cols; c += 64 / (int64_t)sizeof(T))
+                __builtin_prefetch(next + c, 0, 3);
+        }
         DEPTHWISE(4);
+    }
     for (; pixel < pixels; pixel++)
         DEPTHWISE(1);
 }
