@@ -4,6 +4,7 @@
 #include "kernels/conv.h"
 #include "ops/activation.h"
 #include "ops/common.h"
+#include "ops/conv_linear.h"
 
 typedef struct conv_attrs {
     int64_t strides[3], dilation[3], output_padding[3];
@@ -119,122 +120,24 @@ static kl_status conv_forward(kl_op_frame *f)
     return good ? KL_OK : kl_last_status();
 }
 
-/* The two linear gradients as ops of their own, each the other's derivative with conv itself. */
-static kl_status input_grad_forward(kl_op_frame *f)
-{
-    const conv_attrs *a = f->attrs;
-    kl_tensor *dy = f->in[0], *w = f->in[1], *like = f->in[2];
-    kl_conv_shape s;
-    kl_status status = fill_shape(like, w, a, &s);
-    if (status)
-        return status;
-    kl_tensor *dx = f->out[0] = !dy->buffer || !w->buffer
-                                    ? kl_stand_in((kl_dtype)dy->dtype, like->rank, like->shape)
-                                    : kl_empty((kl_dtype)dy->dtype, like->rank, like->shape);
-    if (!dx || !dx->buffer || !dx->size)
-        return dx ? KL_OK : kl_last_status();
-    kl_tensor *cy = kl_dense_values(dy), *cw = kl_dense_values(w);
-    bool good = cy && cw;
-    if (good && kl_is_wide(dy))
-        good = kl_conv_input_grad_f64(&s, (const double *)(const void *)cy->data,
-                                      (const double *)(const void *)cw->data,
-                                      (double *)(void *)dx->data);
-    else if (good)
-        good = kl_conv_input_grad_f32(&s, (const float *)(const void *)cy->data,
-                                      (const float *)(const void *)cw->data,
-                                      (float *)(void *)dx->data);
-    kl_drop(cy);
-    kl_drop(cw);
-    return good ? KL_OK : kl_last_status();
-}
-
-static kl_status kernel_grad_forward(kl_op_frame *f)
-{
-    const conv_attrs *a = f->attrs;
-    kl_tensor *x = f->in[0], *dy = f->in[1], *like = f->in[2];
-    kl_conv_shape s;
-    kl_status status = fill_shape(x, like, a, &s);
-    if (status)
-        return status;
-    kl_tensor *dw = f->out[0] = !dy->buffer || !x->buffer
-                                    ? kl_stand_in((kl_dtype)dy->dtype, like->rank, like->shape)
-                                    : kl_empty((kl_dtype)dy->dtype, like->rank, like->shape);
-    if (!dw || !dw->buffer || !dw->size)
-        return dw ? KL_OK : kl_last_status();
-    kl_tensor *cx = kl_dense_values(x), *cy = kl_dense_values(dy);
-    bool good = cx && cy;
-    if (good && kl_is_wide(dy))
-        good = kl_conv_kernel_grad_f64(&s, (const double *)(const void *)cx->data,
-                                       (const double *)(const void *)cy->data,
-                                       (double *)(void *)dw->data);
-    else if (good)
-        good = kl_conv_kernel_grad_f32(&s, (const float *)(const void *)cx->data,
-                                       (const float *)(const void *)cy->data,
-                                       (float *)(void *)dw->data);
-    kl_drop(cx);
-    kl_drop(cy);
-    return good ? KL_OK : kl_last_status();
-}
-
-static const kl_op input_grad_op, kernel_grad_op, linear_conv_op;
-
-static kl_tensor *linear(const conv_attrs *a, kl_tensor *x, kl_tensor *w)
-{
-    conv_attrs plain = *a;
-    plain.fused = KL_FUSED_NONE;
-    kl_tensor *in[3] = {x, w, NULL};
-    return kl_run1(&linear_conv_op, &plain, 3, in, 4);
-}
-
-static kl_tensor *input_grad(const conv_attrs *a, kl_tensor *dy, kl_tensor *w, kl_tensor *like)
-{
-    kl_tensor *in[3] = {dy, w, like};
-    return kl_run1(&input_grad_op, a, 3, in, 0);
-}
-
-static kl_tensor *kernel_grad(const conv_attrs *a, kl_tensor *x, kl_tensor *dy, kl_tensor *like)
-{
-    kl_tensor *in[3] = {x, dy, like};
-    return kl_run1(&kernel_grad_op, a, 3, in, 0);
-}
-
 static bool put(kl_op_frame *f, int index, kl_tensor *grad)
 {
     f->din[index] = grad;
     return grad != NULL;
 }
 
-static kl_status input_grad_backward(kl_op_frame *f)
-{
-    const conv_attrs *a = f->attrs;
-    kl_tensor *g = f->dout[0];
-    if (f->needs[0] && !put(f, 0, linear(a, g, f->in[1])))
-        return kl_last_status();
-    if (f->needs[1] && !put(f, 1, kernel_grad(a, g, f->in[0], f->in[1])))
-        return kl_last_status();
-    return KL_OK;
-}
-
-static kl_status kernel_grad_backward(kl_op_frame *f)
-{
-    const conv_attrs *a = f->attrs;
-    kl_tensor *g = f->dout[0];
-    if (f->needs[0] && !put(f, 0, input_grad(a, f->in[1], g, f->in[0])))
-        return kl_last_status();
-    if (f->needs[1] && !put(f, 1, linear(a, f->in[0], g)))
-        return kl_last_status();
-    return KL_OK;
-}
-
 static kl_status conv_backward(kl_op_frame *f)
 {
     const conv_attrs *a = f->attrs;
-    kl_tensor *dz = kl_fused_back(a->fused, f->out[0], f->dout[0]);
+    kl_conv_shape s;
+    kl_status status = fill_shape(f->in[0], f->in[1], a, &s);
+    kl_tensor *dz = status ? NULL : kl_fused_back(a->fused, f->out[0], f->dout[0]);
     if (!dz)
+        return status ? status : kl_last_status();
+    int spatial = dz->rank - 2;
+    if (f->needs[0] && !put(f, 0, kl_conv_apply(KL_CONV_IMAGE, &s, spatial, dz, f->in[1])))
         return kl_last_status();
-    if (f->needs[0] && !put(f, 0, input_grad(a, dz, f->in[1], f->in[0])))
-        return kl_last_status();
-    if (f->needs[1] && !put(f, 1, kernel_grad(a, f->in[0], dz, f->in[1])))
+    if (f->needs[1] && !put(f, 1, kl_conv_apply(KL_CONV_KERNEL, &s, spatial, f->in[0], dz)))
         return kl_last_status();
     if (f->in[2] && f->needs[2]) {
         int64_t n = dz->shape[dz->rank - 1];
@@ -248,7 +151,11 @@ static kl_status conv_backward(kl_op_frame *f)
 static kl_status conv_compose(kl_op_frame *f)
 {
     const conv_attrs *a = f->attrs;
-    kl_tensor *z = linear(a, f->in[0], f->in[1]);
+    kl_conv_shape s;
+    kl_status status = fill_shape(f->in[0], f->in[1], a, &s);
+    if (status)
+        return status;
+    kl_tensor *z = kl_conv_apply(KL_CONV_OUTPUT, &s, f->in[0]->rank - 2, f->in[0], f->in[1]);
     if (f->in[2])
         z = kl_op_add(z, f->in[2]);
     f->out[0] = kl_fused_compose(a->fused, z);
@@ -277,19 +184,6 @@ static const kl_op biased_conv_op = {.size = sizeof(kl_op),
                                      .backward = conv_backward,
                                      .compose = conv_compose,
                                      .keeps_in = 7};
-static const kl_op input_grad_op = {.size = sizeof(kl_op),
-                                    .name = "conv_input_grad",
-                                    .attrs_size = sizeof(conv_attrs),
-                                    .forward = input_grad_forward,
-                                    .backward = input_grad_backward,
-                                    .keeps_in = 3};
-static const kl_op kernel_grad_op = {.size = sizeof(kl_op),
-                                     .name = "conv_kernel_grad",
-                                     .attrs_size = sizeof(conv_attrs),
-                                     .forward = kernel_grad_forward,
-                                     .backward = kernel_grad_backward,
-                                     .keeps_in = 3};
-
 static kl_status read_options(const kl_conv_options *options, conv_attrs *a)
 {
     static const kl_conv_options plain;
@@ -321,14 +215,12 @@ static kl_tensor *channels_last(kl_tensor *x)
     return kl_op_move_axis(x, 1, -1);
 }
 
-static kl_tensor *run_conv(kl_tensor *x, kl_tensor *w, kl_tensor *b, conv_attrs *a,
-                           const kl_activation *activation)
+/* An activation that looks along an axis sees the layout that the caller sees. */
+static kl_tensor *activate_outside(kl_tensor *y, bool first, const kl_activation *activation)
 {
-    a->fused = kl_fused_of(activation);
-    const kl_op *op = a->fused ? &conv_op : b ? &biased_conv_op : &linear_conv_op;
-    kl_tensor *in[3] = {x, w, b};
-    kl_tensor *y = kl_run1(op, a, 3, in, 4);
-    return y && activation && !a->fused ? kl_activation_call(activation, y) : y;
+    if (y && first)
+        y = kl_op_move_axis(y, -1, 1);
+    return y && activation ? kl_activation_call(activation, y) : y;
 }
 
 kl_tensor *kl_op_conv(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
@@ -347,10 +239,14 @@ kl_tensor *kl_op_conv(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
     }
     bool first = options && options->channels_first;
     const kl_activation *activation = options ? options->activation : NULL;
+    a.fused = kl_fused_of(activation);
+    if (first && a.fused == KL_FUSED_SOFTMAX)
+        a.fused = KL_FUSED_NONE;
+    const kl_op *op = a.fused ? &conv_op : bias ? &biased_conv_op : &linear_conv_op;
     kl_scope *scope = kl_scope_begin();
-    kl_tensor *y = run_conv(first ? channels_last(x) : x, kernel, bias, &a, activation);
-    if (y && first)
-        y = kl_op_move_axis(y, -1, 1);
+    kl_tensor *in[3] = {first ? channels_last(x) : x, kernel, bias};
+    kl_tensor *y = kl_run1(op, &a, 3, in, 4);
+    y = activate_outside(y, first, a.fused ? NULL : activation);
     kl_scope_end_keeping(scope, 1, &y);
     return y;
 }
@@ -433,41 +329,19 @@ static kl_status transposed_forward(kl_op_frame *f)
     return good ? KL_OK : kl_last_status();
 }
 
-/* Back through it: a convolution of dy, and the kernel gradient with x and dy in each other's
-   place. Both are linear in dy; their own gradients aren't built. */
+/* Back through it: a convolution of dy, and the kernel gradient with dy as the image. */
 static kl_status transposed_backward(kl_op_frame *f)
 {
-    kl_tensor *x = f->in[0], *w = f->in[1], *dy = kl_dense_values(f->dout[0]);
+    kl_tensor *x = f->in[0], *w = f->in[1], *dy = f->dout[0];
     kl_conv_shape s;
     kl_status status = fill_transposed(x, w, f->attrs, &s);
-    if (status || !dy)
-        return status ? status : kl_last_status();
-    bool wide = kl_is_wide(dy), good = true;
-    if (f->recording)
-        return kl_error(KL_ERROR_UNSUPPORTED, "no gradient of higher order");
-    if (f->needs[0]) {
-        kl_tensor *cw = kl_dense_values(w);
-        kl_tensor *dx = f->din[0] = kl_empty((kl_dtype)dy->dtype, x->rank, x->shape);
-        good = cw && dx &&
-               (wide ? kl_conv_f64(&s, (const double *)(const void *)dy->data,
-                                   (const double *)(const void *)cw->data, NULL, KL_EPILOGUE_NONE,
-                                   (double *)(void *)dx->data)
-                     : kl_conv_f32(&s, (const float *)(const void *)dy->data,
-                                   (const float *)(const void *)cw->data, NULL, KL_EPILOGUE_NONE,
-                                   (float *)(void *)dx->data));
-    }
-    if (good && f->needs[1]) {
-        kl_tensor *cx = kl_dense_values(x);
-        kl_tensor *dw = f->din[1] = kl_empty((kl_dtype)dy->dtype, w->rank, w->shape);
-        good = cx && dw &&
-               (wide ? kl_conv_kernel_grad_f64(&s, (const double *)(const void *)dy->data,
-                                               (const double *)(const void *)cx->data,
-                                               (double *)(void *)dw->data)
-                     : kl_conv_kernel_grad_f32(&s, (const float *)(const void *)dy->data,
-                                               (const float *)(const void *)cx->data,
-                                               (float *)(void *)dw->data));
-    }
-    return good ? KL_OK : kl_last_status();
+    if (status)
+        return status;
+    if (f->needs[0] && !put(f, 0, kl_conv_apply(KL_CONV_OUTPUT, &s, dy->rank - 2, dy, w)))
+        return kl_last_status();
+    if (f->needs[1] && !put(f, 1, kl_conv_apply(KL_CONV_KERNEL, &s, dy->rank - 2, dy, x)))
+        return kl_last_status();
+    return KL_OK;
 }
 
 static const kl_op transposed_op = {.size = sizeof(kl_op),
@@ -497,10 +371,7 @@ kl_tensor *kl_op_conv_transpose(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias
     kl_tensor *y = kl_run1(&transposed_op, &a, 2, in, 0);
     if (y && bias)
         y = kl_op_add(y, bias);
-    if (y && options && options->activation)
-        y = kl_activation_call(options->activation, y);
-    if (y && first)
-        y = kl_op_move_axis(y, -1, 1);
+    y = activate_outside(y, first, options ? options->activation : NULL);
     kl_scope_end_keeping(scope, 1, &y);
     return y;
 }

@@ -66,47 +66,144 @@ static kl_status pool_forward(kl_op_frame *f)
     return KL_OK;
 }
 
-static kl_status pool_backward(kl_op_frame *f)
+/* Where the first maximum of every window lies, as positions in x. */
+static kl_tensor *maximum_positions(kl_tensor *x, kl_tensor *y, const kl_pool_shape *s)
 {
-    const pool_attrs *a = f->attrs;
-    kl_tensor *x = f->in[0], *y = f->out[0], *dy = kl_dense_values(f->dout[0]);
-    kl_tensor *dx = f->din[0] = kl_empty((kl_dtype)f->dout[0]->dtype, x->rank, x->shape);
-    kl_pool_shape s;
-    kl_status status = fill_shape(x, a, &s);
-    if (f->recording)
-        return kl_error(KL_ERROR_UNSUPPORTED, "no gradient of higher order");
-    if (status || !dy || !dx)
-        return status ? status : kl_last_status();
-    kl_tensor *cx = a->maximum ? kl_dense_values(x) : NULL;
-    bool good = !a->maximum || cx;
-    if (good && kl_is_wide(dy)) {
-        double *to = (double *)(void *)dx->data;
-        const double *from = (const double *)(const void *)dy->data;
-        good = a->maximum ? kl_max_pool_grad_f64(&s, (const double *)(const void *)cx->data,
-                                                 (const double *)(const void *)y->data, from, to)
-                          : kl_average_pool_grad_f64(&s, from, to);
-    } else if (good) {
-        float *to = (float *)(void *)dx->data;
-        const float *from = (const float *)(const void *)dy->data;
-        good = a->maximum ? kl_max_pool_grad_f32(&s, (const float *)(const void *)cx->data,
-                                                 (const float *)(const void *)y->data, from, to)
-                          : kl_average_pool_grad_f32(&s, from, to);
+    kl_tensor *cx = kl_dense_values(x), *cy = kl_dense_values(y);
+    kl_tensor *positions = cx && cy ? kl_empty(KL_INT64, 1, &y->size) : NULL;
+    int64_t *to = positions ? (int64_t *)(void *)positions->data : NULL, o[3];
+    for (int64_t i = 0; to && i < y->size; i++) {
+        int64_t channel = i % s->channels, rest = i / s->channels;
+        for (int k = 2; k >= 0; k--) {
+            o[k] = rest % s->out[k];
+            rest /= s->out[k];
+        }
+        const int64_t volume = s->window[0] * s->window[1] * s->window[2];
+        to[i] = 0;
+        for (int64_t w = 0; w < volume; w++) {
+            const int64_t tap[3] = {w / (s->window[1] * s->window[2]),
+                                    w / s->window[2] % s->window[1], w % s->window[2]};
+            int64_t at = rest;
+            bool inside = true;
+            for (int k = 0; k < 3; k++) {
+                int64_t p = o[k] * s->stride[k] + tap[k] - s->pad[k];
+                inside = inside && p >= 0 && p < s->in[k];
+                at = at * s->in[k] + p;
+            }
+            at = at * s->channels + channel;
+            if (!inside)
+                continue;
+            bool hit = kl_is_wide(x) ? ((const double *)(const void *)cx->data)[at] ==
+                                           ((const double *)(const void *)cy->data)[i]
+                                     : ((const float *)(const void *)cx->data)[at] ==
+                                           ((const float *)(const void *)cy->data)[i];
+            if (hit) {
+                to[i] = at;
+                break;
+            }
+        }
     }
+    return positions;
+}
+
+/* The gradient of the maximum through ops, for gradients of higher order. */
+static kl_status max_backward_recorded(kl_op_frame *f, const kl_pool_shape *s)
+{
+    kl_tensor *x = f->in[0], *dy = f->dout[0];
+    kl_tensor *positions = maximum_positions(x, f->out[0], s);
+    if (!positions)
+        return kl_last_status();
+    kl_tensor *flat = kl_op_scatter_add(positions, kl_op_reshape(dy, 1, &dy->size), x->size);
+    f->din[0] = kl_op_reshape(flat, x->rank, x->shape);
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+static kl_status max_pool_backward(kl_op_frame *f)
+{
+    kl_tensor *x = f->in[0], *y = f->out[0], *dy = kl_dense_values(f->dout[0]);
+    kl_pool_shape s;
+    kl_status status = fill_shape(x, f->attrs, &s);
+    if (!status && f->recording)
+        return max_backward_recorded(f, &s);
+    kl_tensor *dx = f->din[0] = kl_empty((kl_dtype)x->dtype, x->rank, x->shape);
+    kl_tensor *cx = kl_dense_values(x);
+    if (status || !dy || !dx || !cx)
+        return status ? status : kl_last_status();
+    bool good = kl_is_wide(dy) ? kl_max_pool_grad_f64(&s, (const double *)(const void *)cx->data,
+                                                      (const double *)(const void *)y->data,
+                                                      (const double *)(const void *)dy->data,
+                                                      (double *)(void *)dx->data)
+                               : kl_max_pool_grad_f32(&s, (const float *)(const void *)cx->data,
+                                                      (const float *)(const void *)y->data,
+                                                      (const float *)(const void *)dy->data,
+                                                      (float *)(void *)dx->data);
     return good ? KL_OK : kl_last_status();
+}
+
+/* The gradient of the average, linear in dy: its own gradient is the average again. */
+typedef struct spread_attrs {
+    pool_attrs pool;
+    int rank;
+    int64_t shape[KL_MAX_RANK];
+} spread_attrs;
+
+static kl_status spread_forward(kl_op_frame *f)
+{
+    const spread_attrs *a = f->attrs;
+    kl_tensor *dy = f->in[0];
+    kl_tensor *dx = f->out[0] = kl_op_output(f, (kl_dtype)dy->dtype, a->rank, a->shape);
+    if (!dx || !dx->buffer)
+        return dx ? KL_OK : kl_last_status();
+    kl_pool_shape s;
+    kl_status status = fill_shape(dx, &a->pool, &s);
+    kl_tensor *from = status ? NULL : kl_dense_values(dy);
+    if (!from)
+        return status ? status : kl_last_status();
+    bool good = kl_is_wide(dy)
+                    ? kl_average_pool_grad_f64(&s, (const double *)(const void *)from->data,
+                                               (double *)(void *)dx->data)
+                    : kl_average_pool_grad_f32(&s, (const float *)(const void *)from->data,
+                                               (float *)(void *)dx->data);
+    kl_drop(from);
+    return good ? KL_OK : kl_last_status();
+}
+
+static const kl_op average_pool_op;
+
+static kl_status spread_backward(kl_op_frame *f)
+{
+    const spread_attrs *a = f->attrs;
+    f->din[0] = kl_run1(&average_pool_op, &a->pool, 1, f->dout, 0);
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+static const kl_op spread_op = {.size = sizeof(kl_op),
+                                .name = "average_pool_grad",
+                                .attrs_size = sizeof(spread_attrs),
+                                .forward = spread_forward,
+                                .backward = spread_backward};
+
+static kl_status average_pool_backward(kl_op_frame *f)
+{
+    const kl_tensor *x = f->in[0];
+    spread_attrs attrs = {.pool = *(const pool_attrs *)f->attrs, .rank = x->rank};
+    memcpy(attrs.shape, x->shape, sizeof attrs.shape);
+    f->din[0] = kl_run1(&spread_op, &attrs, 1, f->dout, 0);
+    return f->din[0] ? KL_OK : kl_last_status();
 }
 
 static const kl_op max_pool_op = {.size = sizeof(kl_op),
                                   .name = "max_pool",
                                   .attrs_size = sizeof(pool_attrs),
                                   .forward = pool_forward,
-                                  .backward = pool_backward,
+                                  .backward = max_pool_backward,
                                   .keeps_in = 1,
                                   .keeps_out = 1};
 static const kl_op average_pool_op = {.size = sizeof(kl_op),
                                       .name = "average_pool",
                                       .attrs_size = sizeof(pool_attrs),
                                       .forward = pool_forward,
-                                      .backward = pool_backward};
+                                      .backward = average_pool_backward};
 
 static kl_tensor *run(kl_tensor *x, const kl_pool_options *o, bool maximum)
 {
