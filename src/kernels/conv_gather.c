@@ -16,6 +16,7 @@ enum {
     ITEM_PIXELS = 96, /* whole tiles of 6 and of 8 rows */
     TAPS = 64,        /* most outer steps of a tile */
     DEPTH = 640,      /* most of the sum in one pass, if a tap is not longer */
+    NARROW = 4,       /* most channels to be summed along the source's channels */
     PACK_PIXELS = 64, /* with fewer pixels packing the weights costs more than it gains */
 };
 
@@ -49,6 +50,7 @@ typedef struct gather {
     int64_t w_group, w_tap, w_row, w_col;
     bool flip;
     bool depthwise; /* w is [tap][channel], and channels stay apart */
+    bool narrow;    /* few channels: packed is [group][channel][tap][from channel] */
     char *packed;   /* [group][panel][tap][from channel][panel width], or NULL */
     int64_t panels;
     item *items;
@@ -269,6 +271,36 @@ static void run_panel(const gather *x, kl_tile *t, int64_t pixels, int64_t vecto
     }
 }
 
+/* One pass over some taps of an item of few channels. */
+static void run_narrow(const gather *x, kl_tile *t, int64_t group, int64_t pixels,
+                       const int64_t *taps_at, int64_t *b_outer)
+{
+    int64_t column = taps_of(x) * x->from_channels, size = x->set->size;
+    for (int64_t i = 0; i < t->outer; i++)
+        b_outer[i] = taps_at[i] * x->from_channels;
+    t->a = (const char *)t->a + group * x->from_channels * size;
+    t->b = x->packed + group * x->to_channels * column * size;
+    t->b_row = column;
+    t->c = x->to + group * x->to_channels * size;
+    if (t->bias)
+        t->bias = (const char *)t->bias + group * x->to_channels * size;
+    t->cols = x->to_channels;
+    x->set->narrow(t, pixels);
+}
+
+static void pack_narrow(const gather *x)
+{
+    int64_t taps = taps_of(x), size = x->set->size;
+    char *to = x->packed;
+    for (int64_t group = 0; group < x->groups; group++)
+        for (int64_t channel = 0; channel < x->to_channels; channel++)
+            for (int64_t tap = 0; tap < taps; tap++, to += x->from_channels * size) {
+                int64_t from = group * x->w_group + channel * x->w_col;
+                from += (x->flip ? taps - 1 - tap : tap) * x->w_tap;
+                x->set->pack(to, 1, x->w + from * size, x->w_row, 0, x->from_channels, 1);
+            }
+}
+
 /* One pass over some taps of a depthwise item. */
 static void run_depthwise(const gather *x, kl_tile *t, int64_t pixels, const int64_t *taps_at,
                           int64_t *b_outer)
@@ -297,16 +329,18 @@ static void run_item(void *arg, int64_t chunk)
     int64_t depth = (x->joined ? last : 1) * x->from_channels;
     if (!depth)
         taps = 0;
-    int64_t most = x->depthwise ? TAPS : kl_max64(1, kl_min64(TAPS, DEPTH / kl_max64(depth, 1)));
+    int64_t most =
+        x->depthwise || x->narrow ? TAPS : kl_max64(1, kl_min64(TAPS, DEPTH / kl_max64(depth, 1)));
     int64_t passes = kl_max64(1, kl_ceil_div(taps, most));
     for (int64_t pass = 0; pass < passes; pass++) {
         int64_t first = kl_part_begin(taps, passes, pass);
         int64_t count = kl_part_begin(taps, passes, pass + 1) - first;
         tap_offsets(x, it, first, count, a_outer, taps_at);
-        if (x->depthwise) {
+        if (x->depthwise || x->narrow) {
             kl_tile t = {
                 .a = x->from,
                 .a_rows = from,
+                .k = depth,
                 .outer = count,
                 .a_outer = a_outer,
                 .b_outer = b_outer,
@@ -315,7 +349,10 @@ static void run_item(void *arg, int64_t chunk)
                 .accumulate = pass > 0,
                 .relu = x->relu && pass == passes - 1,
             };
-            run_depthwise(x, &t, pixels, taps_at, b_outer);
+            if (x->narrow)
+                run_narrow(x, &t, group, pixels, taps_at, b_outer);
+            else
+                run_depthwise(x, &t, pixels, taps_at, b_outer);
             continue;
         }
         for (int64_t panel = 0; panel < x->panels; panel++) {
@@ -354,9 +391,12 @@ static bool run_gather(gather *x)
     if (!pixels || !x->to_channels)
         return true;
     x->panels = kl_ceil_div(vectors_of(x), x->set->vectors);
-    bool pack = !x->depthwise;
-    pack = pack &&
-           (x->w_col != 1 || x->flip || x->to_channels % x->set->lanes || pixels >= PACK_PIXELS);
+    int64_t depth = x->from_channels * (x->joined ? x->kernel[2] : 1);
+    x->narrow = !x->depthwise && x->to_channels <= NARROW && 2 * depth >= x->set->lanes;
+    bool pack = x->narrow || x->w_col != 1 || x->flip || x->to_channels % x->set->lanes ||
+                pixels >= PACK_PIXELS;
+    if (x->depthwise)
+        pack = false;
     x->item_count = make_items(x, NULL);
     x->items = kl_block_alloc((size_t)x->item_count * sizeof *x->items);
     if (!x->items)
@@ -365,7 +405,10 @@ static bool run_gather(gather *x)
         x->packed = kl_block_alloc((size_t)(x->groups * group_elements(x)) * (size_t)size);
         if (!x->packed)
             return kl_block_free(x->items), false;
-        kl_parallel_for(x->groups * x->panels, pack_chunk, x);
+        if (x->narrow)
+            pack_narrow(x);
+        else
+            kl_parallel_for(x->groups * x->panels, pack_chunk, x);
     }
     make_items(x, x->items);
     kl_parallel_for(x->groups * x->item_count, run_item, x);

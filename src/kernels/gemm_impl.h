@@ -191,7 +191,7 @@ static void NAME(pack)(void *to, int64_t width, const void *from, int64_t row, i
         for (int64_t i = 0; i < k; i += STEP)
             for (j = 0; j < fours; j += 4)
                 NAME(pack_four)
-                (dst + i * width + j, width, src + j * col + i, col, k - i < STEP ? k - i : STEP);
+        (dst + i * width + j, width, src + j * col + i, col, k - i < STEP ? k - i : STEP);
         j = fours;
     }
     for (; j < cols; j++)
@@ -255,6 +255,71 @@ __attribute__((always_inline)) static inline void NAME(dots_of)(const kl_dots *d
     }
 }
 
+/* Pixels [from, from + pixels) of a narrow tile. */
+__attribute__((always_inline)) static inline void NAME(narrow_tile)(const kl_tile *t, int64_t from,
+                                                                    const int pixels,
+                                                                    const int cols)
+{
+    V acc[16];
+    int64_t whole = t->k / LANES * LANES;
+#pragma GCC unroll 16
+    for (int i = 0; i < pixels * cols; i++)
+        acc[i] = (V){0};
+    for (int64_t o = 0; o < t->outer; o++) {
+        const T *a = (const T *)t->a + t->a_outer[o], *b = (const T *)t->b + t->b_outer[o];
+        int64_t k = 0;
+        for (; k < whole; k += LANES) {
+#pragma GCC unroll 4
+            for (int j = 0; j < cols; j++) {
+                V y = LOAD(b + j * t->b_row + k);
+#pragma GCC unroll 4
+                for (int p = 0; p < pixels; p++)
+                    acc[p * cols + j] += y * LOAD(a + t->a_rows[from + p] + k);
+            }
+        }
+        if (k == t->k)
+            continue;
+#pragma GCC unroll 4
+        for (int j = 0; j < cols; j++) {
+            V y = NAME(load_part)(b + j * t->b_row + k, t->k - k);
+#pragma GCC unroll 4
+            for (int p = 0; p < pixels; p++)
+                acc[p * cols + j] += y * NAME(load_part)(a + t->a_rows[from + p] + k, t->k - k);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < pixels * cols; i++) {
+        T *c = (T *)t->c + t->c_rows[from + i / cols] + i % cols;
+        T sum = NAME(total)(acc[i]);
+        if (t->bias)
+            sum += ((const T *)t->bias)[i % cols];
+        if (t->accumulate)
+            sum += *c;
+        *c = t->relu && sum < 0 ? 0 : sum;
+    }
+}
+
+#define NARROW(cols)                                                                               \
+    case cols:                                                                                     \
+        for (; p + 4 <= pixels; p += 4)                                                            \
+            NAME(narrow_tile)(t, p, 4, cols);                                                      \
+        for (; p < pixels; p++)                                                                    \
+            NAME(narrow_tile)(t, p, 1, cols);                                                      \
+        break
+
+static void NAME(narrow)(const kl_tile *t, int64_t pixels)
+{
+    int64_t p = 0;
+    switch (t->cols) {
+        NARROW(1);
+        NARROW(2);
+        NARROW(3);
+        NARROW(4);
+    default:
+        break;
+    }
+}
+
 #define DOTS(rows)                                                                                 \
     case rows:                                                                                     \
         for (; j + 4 <= d->n; j += 4)                                                              \
@@ -286,6 +351,7 @@ const kl_tile_set NAME(kl_tiles) = {
     .rows = {ROWS},
     SHAPES(TILE_ENTRY).pack = NAME(pack),
     .dots = NAME(dots),
+    .narrow = NAME(narrow),
     .depthwise = NAME(depthwise),
     .depthwise_grad = NAME(depthwise_grad),
 };
@@ -295,4 +361,5 @@ const kl_tile_set NAME(kl_tiles) = {
 #undef STORE
 #undef DEFINE_TILE
 #undef DOTS
+#undef NARROW
 #undef TILE_ENTRY

@@ -73,6 +73,9 @@ typedef struct kl_tile_set {
     void (*pack)(void *dst, int64_t width, const void *src, int64_t row, int64_t col, int64_t k,
                  int64_t cols);
     void (*dots)(const kl_dots *d);
+    /* A tile of `pixels` rows and up to 4 columns with unit a_col, and with B transposed: column j
+       of it is at b_outer[o] + j * b_row, with unit stride. */
+    void (*narrow)(const kl_tile *t, int64_t pixels);
     /* Channel by channel, for p < pixels and c < cols:
        C[c_rows[p] + c] = epilogue(sum over o < outer of A[a_rows[p] + a_outer[o] + c] *
                                    B[b_outer[o] + c] + bias[c] + C[c_rows[p] + c]) */
