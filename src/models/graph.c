@@ -49,14 +49,21 @@ kl_tensor **kl_node_argument(kl_graph_node *node, int index)
     return NULL;
 }
 
+/* Gives back the constants, while the symbolic arguments among them can still be told apart. */
+static void drop_constants(kl_graph_node *node)
+{
+    kl_tensor **argument;
+    for (int i = 0; (argument = kl_node_argument(node, i)); i++) {
+        if (*argument && !(*argument)->symbol)
+            kl_unhold(*argument);
+        *argument = NULL;
+    }
+}
+
 static void node_free(kl_graph_node *node)
 {
     if (!node)
         return;
-    kl_tensor **argument;
-    for (int i = 0; (argument = kl_node_argument(node, i)); i++)
-        if (*argument && !(*argument)->symbol)
-            kl_unhold(*argument);
     for (int i = 0; i < node->output_count; i++) {
         if (node->outputs && node->outputs[i]) {
             kl_free(node->outputs[i]->symbol);
@@ -82,6 +89,8 @@ void kl_graph_release(kl_graph *graph)
     graph = root_of(graph);
     if (atomic_fetch_sub(&graph->refs, 1) != 1)
         return;
+    for (kl_graph_node *node = graph->first; node; node = node->next)
+        drop_constants(node);
     for (kl_graph_node *node = graph->first, *next; node; node = next) {
         next = node->next;
         node_free(node);
@@ -154,7 +163,8 @@ static kl_graph_node *new_node(int inputs, kl_tensor *const *in)
         kl_free(node);
         return NULL;
     }
-    memcpy(node->inputs, in, (size_t)inputs * sizeof *in);
+    if (inputs)
+        memcpy(node->inputs, in, (size_t)inputs * sizeof *in);
     node->input_count = inputs;
     return node;
 }
@@ -306,6 +316,7 @@ static kl_status graph_call(const kl_call_args *args, kl_tensors *outputs)
         status = attach(node, NULL, out_shapes, out_count);
     kl_pool_enter(pool);
     if (status) {
+        drop_constants(node);
         node_free(node);
         return status;
     }
@@ -375,6 +386,7 @@ static kl_status graph_apply(const kl_op *op, const void *attrs, int inputs, kl_
         status = attach(node, NULL, shapes, outputs);
     kl_pool_enter(pool);
     if (status) {
+        drop_constants(node);
         node_free(node);
         return status;
     }

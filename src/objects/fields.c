@@ -97,6 +97,13 @@ static void put_default(const kl_field *field, void *slot)
     case KL_FIELD_SHAPE:
         parse_numbers(def, slot, KL_MAX_RANK);
         break;
+    case KL_FIELD_INTS: {
+        /* A list's default is one 0, or None. */
+        static const int64_t zero[1] = {0};
+        if (def)
+            *(kl_ints *)slot = (kl_ints){zero, 1};
+        break;
+    }
     case KL_FIELD_STRING:
     case KL_FIELD_DTYPE:
     case KL_FIELD_CONFIG:

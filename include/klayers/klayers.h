@@ -1,0 +1,24 @@
+/* Everything that klayers offers. */
+#ifndef KLAYERS_KLAYERS_H
+#define KLAYERS_KLAYERS_H
+
+#include "klayers/activations.h"
+#include "klayers/base.h"
+#include "klayers/config.h"
+#include "klayers/constraints.h"
+#include "klayers/initializers.h"
+#include "klayers/layer.h"
+#include "klayers/layers/convolution.h"
+#include "klayers/layers/core.h"
+#include "klayers/layers/merging.h"
+#include "klayers/layers/normalization.h"
+#include "klayers/layers/pooling.h"
+#include "klayers/layers/regularization.h"
+#include "klayers/layers/reshaping.h"
+#include "klayers/model.h"
+#include "klayers/object.h"
+#include "klayers/ops.h"
+#include "klayers/regularizers.h"
+#include "klayers/tensor.h"
+
+#endif
