@@ -8,3 +8,10 @@ if(KL_INSTALL AND KL_BUILD_SHARED AND NOT KL_SANITIZE)
            ${PROJECT_BINARY_DIR} ${PROJECT_VERSION})
   set_tests_properties(package PROPERTIES TIMEOUT 900)
 endif()
+
+# The judge: layers against what real Keras did (see tests/golden/README.md).
+add_executable(golden_runner golden/golden_runner.c golden/case_tensor.c)
+kl_configure(golden_runner)
+target_link_libraries(golden_runner PRIVATE kl_test_base)
+add_test(NAME golden COMMAND golden_runner ${CMAKE_CURRENT_SOURCE_DIR}/golden/cases)
+set_tests_properties(golden PROPERTIES TIMEOUT 900)
