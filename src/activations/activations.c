@@ -16,6 +16,15 @@ static kl_tensor *same(const kl_activation *self, kl_tensor *x)
 static const kl_activation_vtable linear_class = {
     .size = sizeof(kl_activation_vtable), .class_name = "linear", .call = same};
 
+/* Keras 2.15's hard sigmoid; Keras 3 has another under the same name. */
+static kl_tensor *hard_sigmoid_2_15(kl_tensor *x)
+{
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *y = kl_op_clip(kl_op_add_scalar(kl_op_mul_scalar(x, 0.2), 0.5), 0, 1);
+    kl_scope_end_keeping(scope, 1, &y);
+    return y;
+}
+
 #define PLAIN(id, text, more, code, expression)                                                    \
     static kl_tensor *call_##id(const kl_activation *self, kl_tensor *x)                           \
     {                                                                                              \
@@ -37,6 +46,7 @@ PLAIN(silu, "silu", "swish", 0, kl_op_silu(x))
 PLAIN(relu6, "relu6", NULL, 0, kl_op_relu6(x))
 PLAIN(mish, "mish", NULL, 0, kl_op_mish(x))
 PLAIN(hard_sigmoid, "hard_sigmoid", NULL, 0, kl_op_hard_sigmoid(x))
+PLAIN(hard_sigmoid_2_15, "hard_sigmoid_2_15", NULL, 0, hard_sigmoid_2_15(x))
 PLAIN(hard_silu, "hard_silu", "hard_swish", 0, kl_op_hard_silu(x))
 PLAIN(hard_tanh, "hard_tanh", NULL, 0, kl_op_hard_tanh(x))
 PLAIN(tanh_shrink, "tanh_shrink", NULL, 0, kl_op_tanh_shrink(x))
@@ -460,6 +470,7 @@ static const kl_activation_vtable *const classes[] = {
     &relu6_class,
     &mish_class,
     &hard_sigmoid_class,
+    &hard_sigmoid_2_15_class,
     &hard_silu_class,
     &hard_tanh_class,
     &tanh_shrink_class,

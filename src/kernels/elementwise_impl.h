@@ -8,7 +8,9 @@
 #include "kernels/elementwise_table.h"
 #include "kernels/vmath_impl.h"
 
-#define SQRT_2_PI  0.7978845608028654
+#define SQRT_2_PI 0.7978845608028654
+/* The square root of a half as TensorFlow has it in gelu: rounded to float32 in every dtype. */
+#define GELU_ROOT  0.7071067690849304
 #define SELU_ALPHA 1.6732632423543772
 #define SELU_SCALE 1.0507009873554805
 
@@ -142,7 +144,7 @@ DEFINE_SLOPES(double, D)
     X(T, M, ELU, (x > 0 ? x : p * M(m_expm1)(x)), (x > 0 ? (T)1 : y + p)) \
     X(T, M, SELU, (x > 0 ? (T)SELU_SCALE * x : (T)(SELU_SCALE * SELU_ALPHA) * M(m_expm1)(x)), (x > 0 ? (T)SELU_SCALE : y + (T)(SELU_SCALE * SELU_ALPHA))) \
     X(T, M, CELU, (x > 0 ? x : p * M(m_expm1)(x / p)), (x > 0 ? (T)1 : y / p + 1)) \
-    X(T, M, GELU, (T)0.5 * x * (1 + M(m_erf)(x * (T)0.7071067811865476)), (T)0.5 * (1 + M(m_erf)(x * (T)0.7071067811865476)) + x * (T)0.3989422804014327 * M(m_exp)((T)-0.5 * x * x)) \
+    X(T, M, GELU, (T)0.5 * x * (1 + M(m_erf)(x * (T)GELU_ROOT)), (T)0.5 * (1 + M(m_erf)(x * (T)GELU_ROOT)) + x * (T)(GELU_ROOT * 0.5641895835477563) * M(m_exp)((T)-(GELU_ROOT * GELU_ROOT) * x * x)) \
     X(T, M, GELU_TANH, (T)0.5 * x * (1 + M(m_tanh)((T)SQRT_2_PI * (x + (T)0.044715 * x * x * x))), M(gelu_tanh_slope)(x)) \
     X(T, M, SOFTPLUS, M(m_softplus)(x), M(m_sigmoid)(x)) \
     X(T, M, SOFTSIGN, x / (1 + M(m_abs)(x)), 1 / ((1 + M(m_abs)(x)) * (1 + M(m_abs)(x)))) \

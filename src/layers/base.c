@@ -219,6 +219,28 @@ static kl_status read_batch_shape(kl_layer *layer, const kl_config *config, bool
     return KL_OK;
 }
 
+/*
+ * Configs of 2.15 write the dtype as a plain string. Its hard_sigmoid is another function than
+ * Keras 3's of the same name.
+ */
+static kl_status rename_legacy(kl_config *config)
+{
+    const kl_config *dtype = kl_config_get(config, "dtype");
+    static const char *const keys[] = {"activation", "recurrent_activation"};
+    if (!dtype || !kl_config_as_string(dtype))
+        return KL_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const kl_config *value = kl_config_get(config, keys[i]);
+        const char *name = value ? kl_config_as_string(value) : NULL;
+        if (name && !strcmp(name, "hard_sigmoid")) {
+            kl_status status = kl_config_set_string(config, keys[i], "hard_sigmoid_2_15");
+            if (status)
+                return status;
+        }
+    }
+    return KL_OK;
+}
+
 static kl_status layer_read(kl_object *object, kl_config *config)
 {
     kl_layer *layer = (kl_layer *)object;
@@ -226,9 +248,9 @@ static kl_status layer_read(kl_object *object, kl_config *config)
     static const char *const ignored[] = {
         "dynamic", "build_config",   "autocast",           "batch_size",
         "weights", "implementation", "quantization_config"};
-    kl_status status = KL_OK;
+    kl_status status = rename_legacy(config);
     kl_config *item;
-    if ((item = kl_config_detach(config, "name"))) {
+    if (!status && (item = kl_config_detach(config, "name"))) {
         const char *name = kl_config_as_string(item);
         if (name)
             status = set_name(layer, name);

@@ -201,7 +201,11 @@ static kl_status freshen_outputs(const kl_layer *layer, kl_tensors inputs, kl_te
 static kl_status add_activity_losses(kl_context *ctx, const kl_layer *layer, kl_tensors outputs)
 {
     for (int i = 0; i < outputs.count; i++) {
-        kl_tensor *loss = kl_regularizer_call(layer->activity_regularizer, outputs.at[i]);
+        kl_tensor *out = outputs.at[i];
+        kl_tensor *loss = kl_regularizer_call(layer->activity_regularizer, out);
+        /* By sample, so that the penalty's strength doesn't depend on the batch's size. */
+        if (loss && out->rank)
+            loss = kl_op_mul_scalar(loss, out->shape[0] ? 1.0 / (double)out->shape[0] : 0);
         kl_status status = loss ? kl_add_loss(ctx, loss) : kl_last_status();
         if (status)
             return status;

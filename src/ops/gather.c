@@ -17,8 +17,8 @@ typedef struct gather_attrs {
     bool flag;
 } gather_attrs;
 
-/* The indices as contiguous int64, checked against 0..n-1; negative ones count from the end where
-   `wrap`. NULL with the error set. */
+/* The indices as contiguous int64 in 0..n-1, negative ones counted from the end. NULL with the
+   error set. */
 static kl_tensor *index_list(kl_tensor *indices, int64_t n, const char *what)
 {
     if (!kl_dtype_is_integer((kl_dtype)indices->dtype)) {
@@ -26,10 +26,11 @@ static kl_tensor *index_list(kl_tensor *indices, int64_t n, const char *what)
                  kl_dtype_name((kl_dtype)indices->dtype));
         return NULL;
     }
-    kl_tensor *list =
-        indices->dtype == KL_INT64 ? kl_contiguous(indices) : kl_copy(indices, KL_INT64);
-    const int64_t *at = list ? (const int64_t *)(const void *)list->data : NULL;
+    kl_tensor *list = kl_copy(indices, KL_INT64);
+    int64_t *at = list ? (int64_t *)(void *)list->data : NULL;
     for (int64_t i = 0; at && i < list->size; i++) {
+        if (at[i] < 0 && at[i] >= -n)
+            at[i] += n;
         if (at[i] < 0 || at[i] >= n) {
             kl_error(KL_ERROR_RANGE, "%s: index %lld is out of range, expected 0 to %lld", what,
                      (long long)at[i], (long long)n - 1);
@@ -103,7 +104,8 @@ static kl_status take_backward(kl_op_frame *f)
         if (i != axis)
             shape[rank++] = x->shape[i];
     rows = kl_op_reshape(rows, rank, shape);
-    kl_tensor *flat = kl_op_reshape(indices, 1, &indices->size);
+    kl_tensor *list = indices->buffer ? index_list(indices, x->shape[axis], "indices") : indices;
+    kl_tensor *flat = list ? kl_op_reshape(list, 1, &indices->size) : NULL;
     if (!rows || !flat)
         return kl_last_status();
     if (!axis && !f->recording) {

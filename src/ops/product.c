@@ -275,9 +275,13 @@ kl_tensor *kl_op_dense(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
         kl_error(KL_ERROR_SHAPE, "dense: expected at least 1 axis, got a scalar");
         return NULL;
     }
+    if (x && kernel && !x->symbol && !kl_dtype_is_float((kl_dtype)x->dtype))
+        in[0] = kl_as_dtype(x, (kl_dtype)kernel->dtype);
     dense_attrs attrs = {kl_fused_of(activation)};
     const kl_op *op = attrs.fused == KL_FUSED_NONE ? &linear_dense_op : &dense_op;
     kl_tensor *y = kl_run1(op, &attrs, 3, in, 4);
+    if (in[0] != x)
+        kl_drop(in[0]);
     if (!y || !activation || attrs.fused != KL_FUSED_NONE)
         return y;
     kl_tensor *z = y;

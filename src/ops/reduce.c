@@ -656,7 +656,10 @@ kl_tensor *kl_op_log_softmax(kl_tensor *a, int axis)
     return kl_run1(&log_softmax_op, &(axis_attrs){axis, true}, 1, &x, 0);
 }
 
-/* Martins and Astudillo, https://arxiv.org/abs/1602.02068 */
+/*
+ * Martins and Astudillo, https://arxiv.org/abs/1602.02068, as Keras's TensorFlow backend computes
+ * it: tau sums the cumulative sums over the support.
+ */
 kl_tensor *kl_op_sparsemax(kl_tensor *a, int axis)
 {
     if (!a)
@@ -670,13 +673,16 @@ kl_tensor *kl_op_sparsemax(kl_tensor *a, int axis)
     for (int i = 0; i < a->rank; i++)
         shape[i] = i == at ? n : 1;
     kl_tensor *sorted = kl_op_sort(a, axis, true), *sums = kl_op_cumsum(sorted, axis);
+    kl_tensor *zero = kl_scalar(dtype, 0);
     kl_tensor *ranks = kl_op_reshape(kl_arange(dtype, 1, (double)n + 1, 1), a->rank, shape);
-    kl_tensor *support = kl_op_greater(kl_op_add_scalar(kl_op_mul(ranks, sorted), 1), sums);
-    kl_tensor *in_support = kl_op_cast(support, dtype);
-    kl_tensor *k = kl_op_sum(in_support, 1, &axis, true);
-    kl_tensor *total = kl_op_sum(kl_op_mul(sorted, in_support), 1, &axis, true);
+    kl_tensor *means = kl_op_div(kl_op_add_scalar(sums, -1), ranks);
+    kl_tensor *support = kl_op_greater(kl_op_sub(sorted, means), zero);
+    kl_tensor *k = kl_op_sum(kl_op_cast(support, dtype), 1, &axis, true);
+    kl_tensor *total = kl_op_sum(kl_op_where(support, sums, zero), 1, &axis, true);
     kl_tensor *tau = kl_op_div(kl_op_add_scalar(total, -1), k);
-    return finish(scope, kl_op_relu(kl_op_sub(a, tau)));
+    kl_tensor *over = kl_op_sub(a, tau);
+    kl_tensor *y = kl_op_where(kl_op_greater_equal(over, zero), over, zero);
+    return finish(scope, y);
 }
 
 kl_tensor *kl_op_glu(kl_tensor *a, int axis)

@@ -241,8 +241,10 @@ SLOPE(s_celu)
 
 SLOPE(s_gelu)
 {
-    kl_tensor *cdf = S(A(kl_op_erf(S(x, 0.7071067811865476)), 1), 0.5);
-    kl_tensor *pdf = S(kl_op_exp(S(kl_op_square(x), -0.5)), 0.3989422804014327);
+    /* As the kernel has it. */
+    const double root = 0.7071067690849304;
+    kl_tensor *cdf = S(A(kl_op_erf(S(x, root)), 1), 0.5);
+    kl_tensor *pdf = S(kl_op_exp(S(kl_op_square(x), -root * root)), root * 0.5641895835477563);
     return ADD(cdf, MUL(x, pdf));
 }
 SLOPE(s_gelu_tanh)

@@ -9,8 +9,11 @@
 #include "ops/common.h"
 #include "tensor/convert.h"
 
+/* Keras holds the factors as float32, also where the weights are float64. */
 static kl_tensor *penalty(kl_tensor *x, double l1, double l2)
 {
+    l1 = (double)(float)l1;
+    l2 = (double)(float)l2;
     kl_tensor *one = NULL, *two = NULL;
     if (l1 != 0 || l2 == 0)
         one = kl_op_mul_scalar(kl_op_sum(kl_op_abs(x), KL_ALL_AXES, false), l1);

@@ -13,6 +13,14 @@ static kl_tensors activation_call(const kl_layer *self, kl_context *ctx, kl_tens
     return kl_one(kl_activation_call(args->activation, in.at[0]));
 }
 
+/* As Keras states it: also of an activation such as glu, which halves an axis. */
+static kl_status same_shape(const kl_layer *self, const kl_shape *in, int count, kl_shape *out,
+                            int *output_count)
+{
+    out[0] = in[0];
+    return KL_OK;
+}
+
 const kl_layer_vtable kl_activation_layer_class = {
     .size = sizeof(kl_layer_vtable),
     .class_name = "Activation",
@@ -20,6 +28,7 @@ const kl_layer_vtable kl_activation_layer_class = {
     .args_size = sizeof(kl_activation_layer_args),
     .fields = activation_fields,
     .call = activation_call,
+    .output_shape = same_shape,
     .compute_mask = kl_pass_mask,
 };
 

@@ -3,7 +3,7 @@
 
 typedef struct embedding_state {
     kl_embedding_args args;
-    kl_weight *embeddings;
+    kl_weight *embeddings, *lora_a, *lora_b;
 } embedding_state;
 
 static const kl_field embedding_fields[] = {
@@ -31,18 +31,27 @@ static const kl_field embedding_fields[] = {
     {"sparse", KL_FIELD_BOOL, offsetof(kl_embedding_args, sparse), "false",
      .doc = "2.15: gradients are by rows in any case", .flags = KL_FIELD_HIDDEN},
     {"lora_rank", KL_FIELD_INT, offsetof(kl_embedding_args, lora_rank),
-     .doc = "must be None: low-rank adaptation is not built",
-     .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
+     .doc = "rank of the trainable correction of the then frozen table", .min = 1,
+     .max = 2147483647, .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
     {"lora_alpha", KL_FIELD_INT, offsetof(kl_embedding_args, lora_alpha), .doc = "with lora_rank",
      .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
     {0}};
 
-static kl_status embedding_init(void *self)
+/* Low-rank adaptation (Hu et al., https://arxiv.org/abs/2106.09685). */
+static kl_status add_lora(kl_layer *self)
 {
-    const embedding_state *s = kl_layer_state(self);
-    if (s->args.lora_rank != KL_NONE)
-        return kl_error(KL_ERROR_UNSUPPORTED, "lora_rank is not supported, leave it None");
-    return KL_OK;
+    embedding_state *s = kl_layer_state(self);
+    s->lora_a =
+        kl_add_weight(.layer = self, .name = "lora_embeddings_a",
+                      .shape = {s->args.input_dim, s->args.lora_rank}, .initializer = "he_uniform",
+                      .regularizer = s->args.embeddings_regularizer);
+    s->lora_b =
+        kl_add_weight(.layer = self, .name = "lora_embeddings_b",
+                      .shape = {s->args.lora_rank, s->args.output_dim}, .initializer = "zeros",
+                      .regularizer = s->args.embeddings_regularizer);
+    if (!s->lora_a || !s->lora_b)
+        return kl_last_status();
+    return kl_weight_set_trainable(s->embeddings, false);
 }
 
 static kl_status embedding_build(kl_layer *self, const kl_shape *in, int count)
@@ -53,7 +62,20 @@ static kl_status embedding_build(kl_layer *self, const kl_shape *in, int count)
                                   .initializer = s->args.embeddings_initializer,
                                   .regularizer = s->args.embeddings_regularizer,
                                   .constraint = s->args.embeddings_constraint);
-    return s->embeddings ? KL_OK : kl_last_status();
+    if (!s->embeddings)
+        return kl_last_status();
+    return s->args.lora_rank == KL_NONE ? KL_OK : add_lora(self);
+}
+
+static kl_status embedding_get_config(const void *self, kl_config *config)
+{
+    const embedding_state *s = kl_layer_state(self);
+    if (s->args.lora_rank == KL_NONE)
+        return KL_OK;
+    kl_status status = kl_config_set_int(config, "lora_rank", s->args.lora_rank);
+    if (!status && s->args.lora_alpha != KL_NONE)
+        status = kl_config_set_int(config, "lora_alpha", s->args.lora_alpha);
+    return status;
 }
 
 static kl_tensors embedding_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
@@ -63,6 +85,13 @@ static kl_tensors embedding_call(const kl_layer *self, kl_context *ctx, kl_tenso
     if (!kl_dtype_is_integer(kl_tensor_dtype(ids)))
         ids = kl_op_cast(ids, KL_INT32);
     kl_tensor *rows = kl_op_take(kl_read_variable(ctx, s->embeddings), ids, 0);
+    if (s->lora_a) {
+        double alpha =
+            (double)(s->args.lora_alpha == KL_NONE ? s->args.lora_rank : s->args.lora_alpha);
+        kl_tensor *change = kl_op_matmul(kl_op_take(kl_read_variable(ctx, s->lora_a), ids, 0),
+                                         kl_read_variable(ctx, s->lora_b));
+        rows = kl_op_add(rows, kl_op_mul_scalar(change, alpha / (double)s->args.lora_rank));
+    }
     kl_dtype dtype = kl_layer_compute_dtype(self);
     if (rows && kl_tensor_dtype(rows) != dtype)
         rows = kl_op_cast(rows, dtype);
@@ -84,7 +113,7 @@ const kl_layer_vtable kl_embedding_class = {
     .state_size = sizeof(embedding_state),
     .args_size = sizeof(kl_embedding_args),
     .fields = embedding_fields,
-    .init = embedding_init,
+    .get_config = embedding_get_config,
     .build = embedding_build,
     .call = embedding_call,
     .compute_mask = embedding_mask,
