@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "base/session.h"
+#include "kernels/elementwise.h"
 #include "tensor/tensor.h"
 
 /* One input of a recorded op: where its value came from, and the value itself if backward reads
@@ -166,16 +167,26 @@ static size_t rounded(size_t size)
     return (size + 15) / 16 * 16;
 }
 
+static void drop(kl_tensor **value)
+{
+    kl_unhold(*value);
+    *value = NULL;
+}
+
+/* What the node keeps for backward; the node itself stays, as tensors may still point to it. */
+static void drop_values(struct kl_node *node)
+{
+    for (int i = 0; i < node->inputs; i++)
+        drop(&node->in[i].value);
+    for (int i = 0; i < node->outputs; i++)
+        drop(&node->out[i].value);
+    for (size_t i = 0; i < sizeof node->saved / sizeof *node->saved; i++)
+        drop(&node->saved[i]);
+}
+
 static void free_node(struct kl_node *node)
 {
-    if (!node)
-        return;
-    for (int i = 0; i < node->inputs; i++)
-        kl_unhold(node->in[i].value);
-    for (int i = 0; i < node->outputs; i++)
-        kl_unhold(node->out[i].value);
-    for (size_t i = 0; i < sizeof node->saved / sizeof *node->saved; i++)
-        kl_unhold(node->saved[i]);
+    drop_values(node);
     kl_block_free(node);
 }
 
@@ -368,12 +379,31 @@ static kl_tensor *densify(kl_tensor *rows)
     return indices && values ? kl_op_scatter_add(indices, values, rows->shape[0]) : NULL;
 }
 
-static kl_status accumulate(kl_tensor **slot, kl_tensor *grad)
+/* Whether nobody but the slot that holds it once can see the tensor or its memory. */
+static bool is_own(const kl_tensor *held)
+{
+    return atomic_load_explicit(&held->refs, memory_order_relaxed) == UINT64_C(1) << 32 &&
+           kl_tensor_is_sole(held) && !held->buffer->release;
+}
+
+static bool add_in_place(kl_tensor *to, const kl_tensor *grad)
+{
+    if (to->dtype != KL_FLOAT32 || grad->dtype != KL_FLOAT32 || to->rows || grad->rows ||
+        !to->contiguous || !grad->contiguous || !kl_shape_equal(to, grad) || !is_own(to))
+        return false;
+    kl_binary_f32(KL_BINARY_ADD, to->size, (const float *)(const void *)to->data, 1,
+                  (const float *)(const void *)grad->data, 1, (float *)(void *)to->data);
+    return true;
+}
+
+static kl_status accumulate(kl_tensor **slot, kl_tensor *grad, bool recorded)
 {
     if (!*slot) {
         *slot = kl_hold(grad);
         return KL_OK;
     }
+    if (!recorded && add_in_place(*slot, grad))
+        return KL_OK;
     kl_tensor *sum = kl_op_add(densify(*slot), densify(grad));
     if (!sum)
         return kl_last_status();
@@ -398,10 +428,11 @@ static kl_status give(walk *w, const node_input *input, kl_tensor *grad)
         return KL_OK;
     boundary *end = find_end(w, input);
     if (end)
-        return accumulate(&end->grad, grad);
+        return accumulate(&end->grad, grad, w->higher_order);
     if (input->source < 0) {
         int64_t index = -1 - input->source;
-        return index < w->leaf_count ? accumulate(&w->leaf_grads[index], grad) : KL_OK;
+        return index < w->leaf_count ? accumulate(&w->leaf_grads[index], grad, w->higher_order)
+                                     : KL_OK;
     }
     if (input->source < w->first || input->source >= w->last)
         return KL_OK;
@@ -413,7 +444,7 @@ static kl_status give(walk *w, const node_input *input, kl_tensor *grad)
             return KL_ERROR_MEMORY;
         memset(*slots, 0, bytes);
     }
-    return accumulate(&(*slots)[input->output], grad);
+    return accumulate(&(*slots)[input->output], grad, w->higher_order);
 }
 
 static bool wanted(const walk *w, const node_input *input)
@@ -577,13 +608,8 @@ static kl_status go_back(walk *w)
             kl_unhold(dout[i]);
         kl_block_free(dout);
         w->grads[p - w->first] = NULL;
-        if (w->consume) {
-            /* The handles made by this node may outlive it: they are not followed any more. */
-            for (int i = 0; i < node->inputs; i++) {
-                kl_unhold(node->in[i].value);
-                node->in[i].value = NULL;
-            }
-        }
+        if (w->consume)
+            drop_values(node);
     }
     return status;
 }
