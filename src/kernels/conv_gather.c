@@ -101,14 +101,14 @@ static void input_axis(axis *x, const kl_conv_shape *s, int d)
 {
     int64_t stride = s->stride[d], dilation = s->dilation[d], kernel = s->kernel[d];
     int64_t divisor = common_divisor(stride, dilation), step = stride / divisor;
-    for (int64_t phase = 0; phase < stride && phase < s->in[d]; phase++) {
+    for (int64_t phase = 0; phase < kl_min64(stride, s->in[d]); phase++) {
         int64_t tap = 0;
         while (tap < step && (phase + s->pad[d] - tap * dilation) % stride)
             tap++;
         int64_t taps = tap < step && tap < kernel ? (kernel - 1 - tap) / step + 1 : 0;
         for (int64_t i = phase; i < s->in[d]; i += stride) {
             run r = {.to = i, .to_step = stride, .count = 1, .from_step = 1, .tap_step = step};
-            r.from_tap = dilation / divisor;
+            r.from_tap = kl_max64(1, dilation / divisor);
             int64_t o = floor_div(i + s->pad[d] - tap * dilation, stride);
             /* Tap t of them reads position o - t * from_tap. */
             int64_t end = kl_min64(taps, floor_div(o, r.from_tap) + 1);

@@ -12,33 +12,33 @@ __attribute__((always_inline)) static inline void NAME(depthwise_tile)(const kl_
     const T *at[4];
     const T *w = (const T *)t->b + from, *bias = t->bias;
     int64_t outer = t->outer;
-#pragma GCC unroll 4
+    KL_UNROLL
     for (int p = 0; p < pixels; p++)
         at[p] = (const T *)t->a + t->a_rows[pixel + p] + from;
-#pragma GCC unroll 2
+    KL_UNROLL
     for (int v = 0; v < vectors; v++) {
         V start = {0};
         if (bias)
             start = part ? NAME(load_part)(bias + from, part) : LOAD(bias + from + v * LANES);
-#pragma GCC unroll 4
+        KL_UNROLL
         for (int p = 0; p < pixels; p++)
             acc[p * vectors + v] = start;
     }
     for (int64_t o = 0; o < outer; o++) {
         int64_t a = t->a_outer[o], b = t->b_outer[o];
-#pragma GCC unroll 2
+        KL_UNROLL
         for (int v = 0; v < vectors; v++) {
             V y = part ? NAME(load_part)(w + b, part) : LOAD(w + b + v * LANES);
-#pragma GCC unroll 4
+            KL_UNROLL
             for (int p = 0; p < pixels; p++)
                 acc[p * vectors + v] +=
                     y * (part ? NAME(load_part)(at[p] + a, part) : LOAD(at[p] + a + v * LANES));
         }
     }
-#pragma GCC unroll 4
+    KL_UNROLL
     for (int p = 0; p < pixels; p++) {
         T *c = (T *)t->c + t->c_rows[pixel + p] + from;
-#pragma GCC unroll 2
+        KL_UNROLL
         for (int v = 0; v < vectors; v++) {
             V sum = acc[p * vectors + v];
             if (t->accumulate)
@@ -91,7 +91,7 @@ __attribute__((always_inline)) static inline void NAME(depthwise_sums)(const kl_
 {
     V acc[4];
     int64_t rows[4];
-#pragma GCC unroll 4
+    KL_UNROLL
     for (int r = 0; r < taps; r++) {
         acc[r] = (V){0};
         rows[r] = t->a_rows[tap + r];
@@ -102,12 +102,12 @@ __attribute__((always_inline)) static inline void NAME(depthwise_sums)(const kl_
         int64_t a_col = t->a_col, b_row = t->b_row;
         for (int64_t j = t->k; j > 0; j--, a += a_col, b += b_row) {
             V y = part ? NAME(load_part)(b, part) : LOAD(b);
-#pragma GCC unroll 4
+            KL_UNROLL
             for (int r = 0; r < taps; r++)
                 acc[r] += y * (part ? NAME(load_part)(a + rows[r], part) : LOAD(a + rows[r]));
         }
     }
-#pragma GCC unroll 4
+    KL_UNROLL
     for (int r = 0; r < taps; r++) {
         T *c = (T *)t->c + t->c_rows[tap + r] + from;
         if (part) {

@@ -9,8 +9,9 @@
 #define SHAPES(X)                                                                                  \
     KL_TILE_ROWS_8(X, 1)                                                                           \
     KL_TILE_ROWS_8(X, 2)                                                                           \
-    KL_TILE_ROWS_8(X, 3) KL_TILE_ROWS_6(X, 4) KL_TILE_ROWS_4(X, 5) KL_TILE_ROWS_3(X, 6)            \
-        KL_TILE_ROWS_3(X, 7) KL_TILE_ROWS_3(X, 8)
+    KL_TILE_ROWS_8(X, 3)                                                                           \
+    KL_TILE_ROWS_6(X, 4) KL_TILE_ROWS_4(X, 5) KL_TILE_ROWS_3(X, 6) KL_TILE_ROWS_3(X, 7)            \
+        KL_TILE_ROWS_3(X, 8)
 #define VECTORS 4
 
 #define T                   float

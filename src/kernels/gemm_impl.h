@@ -63,13 +63,13 @@ __attribute__((always_inline)) static inline void NAME(step)(V *acc, const T *co
                                                              const int vectors)
 {
     V bv[KL_TILE_VECTORS];
-#pragma GCC unroll 8
+    KL_UNROLL
     for (int v = 0; v < vectors; v++)
         bv[v] = LOAD(b + v * LANES);
-#pragma GCC unroll 8
+    KL_UNROLL
     for (int r = 0; r < rows; r++) {
         V x = a[r][j] - (V){0};
-#pragma GCC unroll 8
+        KL_UNROLL
         for (int v = 0; v < vectors; v++)
             acc[r * vectors + v] += x * bv[v];
     }
@@ -79,13 +79,13 @@ __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, c
                                                              const int vectors)
 {
     V acc[KL_TILE_ROWS * KL_TILE_VECTORS];
-#pragma GCC unroll 32
+    KL_UNROLL
     for (int i = 0; i < rows * vectors; i++)
         acc[i] = (V){0};
     int64_t a_col = t->a_col, b_row = t->b_row, k = t->k, outer = t->a_outer ? t->outer : 1;
     const T *a[KL_TILE_ROWS];
     if (t->a_outer && k == 1) {
-#pragma GCC unroll 8
+        KL_UNROLL
         for (int r = 0; r < rows; r++)
             a[r] = (const T *)t->a + t->a_rows[r];
         for (int64_t o = 0; o < outer; o++)
@@ -95,7 +95,7 @@ __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, c
     for (int64_t o = 0; o < outer; o++) {
         const T *at = (const T *)t->a + (t->a_outer ? t->a_outer[o] : 0);
         const T *b = (const T *)t->b + (t->a_outer ? t->b_outer[o] : 0);
-#pragma GCC unroll 8
+        KL_UNROLL
         for (int r = 0; r < rows; r++)
             a[r] = at + t->a_rows[r];
         int64_t left = k, j = 0;
@@ -105,7 +105,7 @@ __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, c
     int64_t part = t->cols - (vectors - 1) * LANES;
     if (part < LANES) {
         V out[KL_TILE_ROWS * KL_TILE_VECTORS];
-#pragma GCC unroll 32
+        KL_UNROLL
         for (int i = 0; i < rows * vectors; i++)
             out[i] = acc[i];
         NAME(finish_part)(t, out, rows, vectors, part);
@@ -114,27 +114,27 @@ __attribute__((always_inline)) static inline void NAME(tile)(const kl_tile *t, c
     const T *bias = t->bias;
     T *c[KL_TILE_ROWS];
     bool relu = t->relu;
-#pragma GCC unroll 8
+    KL_UNROLL
     for (int r = 0; r < rows; r++)
         c[r] = (T *)t->c + t->c_rows[r];
     if (bias) {
-#pragma GCC unroll 32
+        KL_UNROLL
         for (int i = 0; i < rows * vectors; i++)
             acc[i] += LOAD(bias + i % vectors * LANES);
     }
     if (t->accumulate) {
-#pragma GCC unroll 32
+        KL_UNROLL
         for (int i = 0; i < rows * vectors; i++)
             acc[i] += LOAD(c[i / vectors] + i % vectors * LANES);
     }
     if (relu) {
-#pragma GCC unroll 32
+        KL_UNROLL
         for (int i = 0; i < rows * vectors; i++)
             acc[i] = NAME(relu)(acc[i]);
     }
-#pragma GCC unroll 8
+    KL_UNROLL
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 8
+        KL_UNROLL
         for (int v = 0; v < vectors; v++)
             STORE(c[r] + v * LANES, acc[r * vectors + v]);
     }
@@ -207,7 +207,7 @@ static inline T NAME(total)(V v)
 {
     T lanes[LANES];
     STORE(lanes, v);
-#pragma GCC unroll 8
+    KL_UNROLL
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++)
             lanes[i] += lanes[i + half];
@@ -221,28 +221,28 @@ __attribute__((always_inline)) static inline void NAME(dots_of)(const kl_dots *d
     V acc[16];
     const T *a = d->a, *b = (const T *)d->b + from * d->b_col;
     int64_t k = 0, whole = d->k / LANES * LANES;
-#pragma GCC unroll 16
+    KL_UNROLL
     for (int i = 0; i < rows * cols; i++)
         acc[i] = (V){0};
     for (; k < whole; k += LANES) {
-#pragma GCC unroll 4
+        KL_UNROLL
         for (int j = 0; j < cols; j++) {
             V y = LOAD(b + j * d->b_col + k);
-#pragma GCC unroll 4
+            KL_UNROLL
             for (int r = 0; r < rows; r++)
                 acc[r * cols + j] += y * LOAD(a + r * d->a_row + k);
         }
     }
     if (k < d->k) {
-#pragma GCC unroll 4
+        KL_UNROLL
         for (int j = 0; j < cols; j++) {
             V y = NAME(load_part)(b + j * d->b_col + k, d->k - k);
-#pragma GCC unroll 4
+            KL_UNROLL
             for (int r = 0; r < rows; r++)
                 acc[r * cols + j] += y * NAME(load_part)(a + r * d->a_row + k, d->k - k);
         }
     }
-#pragma GCC unroll 16
+    KL_UNROLL
     for (int i = 0; i < rows * cols; i++) {
         int64_t row = i / cols, col = from + i % cols;
         T *c = (T *)d->c + row * d->c_row + col * d->c_col;
@@ -262,32 +262,32 @@ __attribute__((always_inline)) static inline void NAME(narrow_tile)(const kl_til
 {
     V acc[16];
     int64_t whole = t->k / LANES * LANES;
-#pragma GCC unroll 16
+    KL_UNROLL
     for (int i = 0; i < pixels * cols; i++)
         acc[i] = (V){0};
     for (int64_t o = 0; o < t->outer; o++) {
         const T *a = (const T *)t->a + t->a_outer[o], *b = (const T *)t->b + t->b_outer[o];
         int64_t k = 0;
         for (; k < whole; k += LANES) {
-#pragma GCC unroll 4
+            KL_UNROLL
             for (int j = 0; j < cols; j++) {
                 V y = LOAD(b + j * t->b_row + k);
-#pragma GCC unroll 4
+                KL_UNROLL
                 for (int p = 0; p < pixels; p++)
                     acc[p * cols + j] += y * LOAD(a + t->a_rows[from + p] + k);
             }
         }
         if (k == t->k)
             continue;
-#pragma GCC unroll 4
+        KL_UNROLL
         for (int j = 0; j < cols; j++) {
             V y = NAME(load_part)(b + j * t->b_row + k, t->k - k);
-#pragma GCC unroll 4
+            KL_UNROLL
             for (int p = 0; p < pixels; p++)
                 acc[p * cols + j] += y * NAME(load_part)(a + t->a_rows[from + p] + k, t->k - k);
         }
     }
-#pragma GCC unroll 16
+    KL_UNROLL
     for (int i = 0; i < pixels * cols; i++) {
         T *c = (T *)t->c + t->c_rows[from + i / cols] + i % cols;
         T sum = NAME(total)(acc[i]);

@@ -8,6 +8,13 @@
 #include "kernels/gemm.h"
 #include "kernels/isa.h"
 
+/* Unrolls the loop that follows, whose bounds are known once its function is inlined. */
+#ifdef __clang__
+#define KL_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define KL_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 /* X(rows, vectors) for tiles of 1 to n rows. */
 #define KL_TILE_ROWS_1(X, v) X(1, v)
 #define KL_TILE_ROWS_2(X, v) KL_TILE_ROWS_1(X, v) X(2, v)
