@@ -1,5 +1,6 @@
 #include "ops/tape.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -66,6 +67,8 @@ typedef struct recording {
 
 static _Thread_local recording rec;
 static _Atomic uint64_t serials;
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
 bool kl_tape_is_recording(void)
 {
@@ -231,7 +234,6 @@ void kl_tape_record(const kl_op_frame *frame)
         }
         rec.nodes = grown;
         rec.capacity = capacity;
-        kl_at_shutdown(drop_cache);
     }
     struct kl_node *node = kl_block_alloc(total);
     if (!node) {
@@ -278,19 +280,6 @@ void kl_tape_record(const kl_op_frame *frame)
     for (size_t i = 0; i < sizeof node->saved / sizeof *node->saved; i++)
         node->saved[i] = kl_hold(frame->saved[i]);
     rec.nodes[rec.count++] = node;
-}
-
-kl_tape *kl_tape_begin(void)
-{
-    kl_tape *tape = kl_block_alloc(sizeof *tape);
-    if (!tape)
-        return NULL;
-    if (!rec.tapes)
-        rec.serial = atomic_fetch_add(&serials, 1) + 1;
-    *tape = (kl_tape){.outer = rec.newest, .first = rec.count};
-    rec.newest = tape;
-    rec.tapes++;
-    return tape;
 }
 
 kl_status kl_tape_watch(kl_tape *tape, kl_tensor *tensor)
@@ -341,6 +330,41 @@ void kl_tape_end(kl_tape *tape)
     kl_block_free(tape);
     if (--rec.tapes == 0)
         clear_recording();
+}
+
+static void at_thread_exit(void *unused)
+{
+    while (rec.newest)
+        kl_tape_end(rec.newest);
+    drop_cache();
+}
+
+static void make_exit_key(void)
+{
+    pthread_key_create(&exit_key, at_thread_exit);
+}
+
+/* Arrays are kept from one recording to the next: until shutdown, or the thread's end. */
+static void keep_arrays(void)
+{
+    kl_at_shutdown(drop_cache);
+    pthread_once(&exit_once, make_exit_key);
+    pthread_setspecific(exit_key, &rec);
+}
+
+kl_tape *kl_tape_begin(void)
+{
+    kl_tape *tape = kl_block_alloc(sizeof *tape);
+    if (!tape)
+        return NULL;
+    if (!rec.tapes)
+        rec.serial = atomic_fetch_add(&serials, 1) + 1;
+    if (!rec.slots)
+        keep_arrays();
+    *tape = (kl_tape){.outer = rec.newest, .first = rec.count};
+    rec.newest = tape;
+    rec.tapes++;
+    return tape;
 }
 
 /* ---- Going back ---------------------------------------------------------------------------- */
