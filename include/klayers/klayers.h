@@ -13,6 +13,7 @@
 #include "klayers/layers/merging.h"
 #include "klayers/layers/normalization.h"
 #include "klayers/layers/pooling.h"
+#include "klayers/layers/preprocessing.h"
 #include "klayers/layers/regularization.h"
 #include "klayers/layers/reshaping.h"
 #include "klayers/model.h"

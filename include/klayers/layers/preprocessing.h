@@ -58,6 +58,7 @@ typedef struct kl_text_vectorization_args {
     bool sparse;                 /* kept in the config; values are dense */
     bool ragged;                 /* must be false */
     const char *encoding;        /* "utf-8" */
+    int64_t vocabulary_size;     /* that of a vocabulary still to be loaded; KL_NONE: unknown */
 } kl_text_vectorization_args;
 KL_API kl_layer *kl_text_vectorization_new(const kl_text_vectorization_args *args);
 KL_API kl_text_vectorization_args kl_text_vectorization_defaults(void);
@@ -67,7 +68,7 @@ KL_API kl_text_vectorization_args kl_text_vectorization_defaults(void);
              (KL_LAYER_DEFAULTS, .max_tokens = KL_NONE,                                            \
               .standardize = "lower_and_strip_punctuation", .split = "whitespace",                 \
               .ngrams = KL_NONE, .output_mode = "int", .output_sequence_length = KL_NONE,          \
-              .encoding = "utf-8"),                                                                \
+              .encoding = "utf-8", .vocabulary_size = KL_NONE),                                    \
              __VA_ARGS__)
 #endif
 

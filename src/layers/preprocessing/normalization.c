@@ -15,6 +15,7 @@ typedef struct normalization_state {
     kl_weight *mean, *variance, *count;
     kl_tensor *seen_mean, *seen_variance; /* held, float64, while adapting */
     double seen;
+    bool from_config;
 } normalization_state;
 
 static const double normalization_epsilon = 1e-7; /* keras.config.epsilon() */
@@ -34,6 +35,7 @@ static const kl_field normalization_fields[] = {
 /* A config's axis is a number, None, or a list of any length. */
 static kl_status normalization_from_config(void *self, kl_config *config)
 {
+    ((normalization_state *)kl_object_state(self))->from_config = true;
     kl_config *axis = kl_config_detach(config, "axis");
     if (!axis)
         return KL_OK;
@@ -76,9 +78,25 @@ static kl_status normalization_get_config(const void *self, kl_config *config)
     return kl_config_set(config, "axis", list);
 }
 
+/* Keras reads the numbers of a config as float32, whatever the layer computes in. */
+static kl_status narrow(kl_tensor **tensor)
+{
+    if (!*tensor || (*tensor)->dtype == KL_FLOAT32)
+        return KL_OK;
+    kl_tensor *copy = kl_copy(*tensor, KL_FLOAT32);
+    if (!copy)
+        return kl_last_status();
+    kl_unhold(*tensor);
+    *tensor = kl_hold(copy);
+    kl_release(copy);
+    return KL_OK;
+}
+
 static kl_status normalization_init(void *self)
 {
-    const normalization_state *s = kl_layer_state(self);
+    normalization_state *s = kl_layer_state(self);
+    if (s->from_config && (narrow(&s->args.mean) || narrow(&s->args.variance)))
+        return kl_last_status();
     const kl_tensor *mean = s->args.mean, *variance = s->args.variance;
     if (s->args.axes.count > KL_MAX_RANK)
         return kl_error(KL_ERROR_INVALID, "more than %d axes are given", KL_MAX_RANK);

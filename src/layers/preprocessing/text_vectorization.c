@@ -49,7 +49,9 @@ static const kl_field text_fields[] = {
     {"ragged", KL_FIELD_BOOL, ARG(ragged), "false", .doc = "must be false"},
     {"encoding", KL_FIELD_STRING, ARG(encoding), "utf-8", .doc = "of the texts",
      .choices = "utf-8|UTF-8|utf8"},
-    {"vocabulary_size", KL_FIELD_IGNORED, .doc = "follows from the vocabulary"},
+    {"vocabulary_size", KL_FIELD_INT, ARG(vocabulary_size),
+     .doc = "of a vocabulary still to be loaded", .min = 0, .max = 2147483647,
+     .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
     {"has_input_vocabulary", KL_FIELD_IGNORED, .doc = "follows from the vocabulary"},
     {0}};
 
@@ -68,7 +70,9 @@ static kl_status text_from_config(void *self, kl_config *config)
 static kl_status text_get_config(const void *self, kl_config *config)
 {
     const text_state *s = kl_object_state(self);
-    kl_status status = kl_config_set_int(config, "vocabulary_size", kl_lookup_size(&s->lookup));
+    int64_t size = kl_lookup_size(&s->lookup), told = s->args.vocabulary_size;
+    kl_status status = kl_config_set_int(config, "vocabulary_size",
+                                         s->lookup.tokens.count || told == KL_NONE ? size : told);
     if (status || !s->args.ngrams_list.at)
         return status;
     kl_config *list = kl_config_new_list();
@@ -364,6 +368,13 @@ static kl_tensors shape_run(const kl_layer *self, const kl_tensor *x)
     return kl_one(kl_stand_in(out.dtype, out.rank, out.at));
 }
 
+/* Length of the rows; before the vocabulary is there, what the config told of it. */
+static int64_t row_depth(const text_state *s)
+{
+    int64_t depth = kl_lookup_depth(&s->lookup), told = s->args.vocabulary_size;
+    return depth < 0 && told != KL_NONE && told > kl_lookup_start(&s->lookup) ? told : depth;
+}
+
 static kl_status check_ready(const kl_lookup *l)
 {
     if (l->mode == KL_LOOKUP_INT)
@@ -382,7 +393,11 @@ static kl_tensors text_call(const kl_layer *self, kl_context *ctx, kl_tensors in
     const text_state *s = kl_layer_state(self);
     kl_tensor *x = take_strings(s, in.at[0]);
     samples group;
-    if (!x || check_ready(&s->lookup))
+    if (!x)
+        return (kl_tensors){0};
+    if (!x->buffer && row_depth(s) >= 0)
+        return shape_run(self, x);
+    if (check_ready(&s->lookup))
         return (kl_tensors){0};
     if (!x->buffer)
         return shape_run(self, x);
@@ -425,7 +440,7 @@ static kl_status text_shape(const kl_layer *self, const kl_shape *in, int count,
         l->mode != KL_LOOKUP_ONE_HOT || (shape.rank > 1 && shape.at[shape.rank - 1] == 1);
     if (!replaces)
         shape.rank++;
-    shape.at[shape.rank - 1] = kl_lookup_depth(l);
+    shape.at[shape.rank - 1] = row_depth(s);
     out[0] = shape;
     return KL_OK;
 }
