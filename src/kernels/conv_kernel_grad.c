@@ -217,6 +217,12 @@ static void pad_row(void *arg, int64_t row)
     memset(to + end * pixel, 0, (size_t)((j->size[2] - end) * pixel));
 }
 
+static bool too_large(void)
+{
+    kl_error(KL_ERROR_MEMORY, "the padded image is too large for memory");
+    return false;
+}
+
 /* Makes x readable at every tap: in place, or as a copy with the padding. */
 static bool reach_padding(job *j)
 {
@@ -235,12 +241,17 @@ static bool reach_padding(job *j)
     for (int d = 0; d < 3; d++) {
         j->size[d] = span[d];
         j->origin[d] = 0;
-        rows *= d < 2 ? span[d] : 1;
+        if (d < 2 && __builtin_mul_overflow(rows, span[d], &rows))
+            return too_large();
     }
     /* Pixels a power of two apart would share few sets of the cache. */
     if (s->in_channels * j->set->size % 512 == 0)
         j->pixel += 64 / j->set->size;
-    j->padded = kl_block_alloc((size_t)(rows * span[2] * j->pixel) * (size_t)j->set->size);
+    int64_t elements;
+    if (__builtin_mul_overflow(rows, span[2], &elements) ||
+        __builtin_mul_overflow(elements, j->pixel * j->set->size, &elements))
+        return too_large();
+    j->padded = kl_block_alloc((size_t)elements);
     if (!j->padded)
         return false;
     kl_parallel_for(rows, pad_row, j);

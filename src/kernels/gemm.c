@@ -7,7 +7,7 @@
 #include "kernels/gemm_tile.h"
 
 enum {
-    DEPTH = 320, /* most of k in one block: a packed panel of B stays in the L2 cache */
+    DEPTH = 512, /* most of k in one block: a packed panel of B stays in the L2 cache */
     BLOCK_ELEMENTS = 1 << 19, /* most elements of B packed at a time */
     ROWS_BYTES = 96 << 10,    /* of A that a chunk of work goes through again for every panel */
     PACK_ROWS = 96,           /* with fewer rows packing B costs more than it gains */

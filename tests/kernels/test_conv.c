@@ -318,12 +318,30 @@ static void test_same_on_any_thread_count(void **unused)
     kl_shutdown();
 }
 
+/* A kernel that reaches further than memory is refused rather than overflowing a size. */
+static void test_too_large(void **unused)
+{
+    float x[4] = {1, 2, 3, 4}, dy[4] = {1, 1, 1, 1}, dw[2] = {0};
+    kl_conv_shape s = {.batch = 1,
+                       .in = {1, 1, 4},
+                       .in_channels = 1,
+                       .out = {1, 1, 4},
+                       .out_channels = 1,
+                       .kernel = {1, 1, 2},
+                       .stride = {1, 1, 1},
+                       .dilation = {1, 1, INT64_MAX / 2},
+                       .groups = 1};
+    assert_false(kl_conv_kernel_grad_f32(&s, x, dy, dw));
+    assert_int_equal(kl_last_status(), KL_ERROR_MEMORY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_axis),   cmocka_unit_test(test_two_axes),
         cmocka_unit_test(test_three_axes), cmocka_unit_test(test_common_shapes),
         cmocka_unit_test(test_long_axis),  cmocka_unit_test(test_same_on_any_thread_count),
+        cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
