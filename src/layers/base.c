@@ -264,6 +264,7 @@ static kl_status layer_read(kl_object *object, kl_config *config)
         kl_config_free(item);
     }
     if (!status && !find_field(cls, "dtype") && (item = kl_config_detach(config, "dtype"))) {
+        layer->legacy = kl_config_as_string(item) != NULL;
         if (kl_config_typeof(item) != KL_CONFIG_NULL)
             status = read_policy(layer, item);
         kl_config_free(item);

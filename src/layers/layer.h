@@ -34,6 +34,7 @@ struct kl_layer {
     char *policy;
     kl_dtype compute_dtype, variable_dtype;
     bool trainable;
+    bool legacy;   /* from a config of 2.15 (its dtype is a plain string) */
     bool stateful; /* set by init where an argument decides; else the vtable's flag */
     bool has_input_shape;
     kl_shape input_shape; /* with the batch, from input_shape or batch_input_shape */

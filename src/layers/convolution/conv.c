@@ -46,9 +46,10 @@ static kl_status conv_init(void *self, int rank)
                           "the number of filters must be divisible by the number of groups, got "
                           "filters=%lld, groups=%lld",
                           (long long)s->args.filters, (long long)s->args.groups);
-    if (!status && s->args.padding && !strcmp(s->args.padding, "causal") &&
+    if (!status && rank == 1 && s->args.padding && !strcmp(s->args.padding, "causal") &&
         kl_is_channels_first(s->args.data_format))
-        status = KL_OK;
+        status = kl_error(KL_ERROR_INVALID,
+                          "causal padding is not supported with data_format='channels_first'");
     return status ? status : kl_set_input_spec(self, 0, (kl_input_spec){.ndim = rank + 2});
 }
 

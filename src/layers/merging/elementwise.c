@@ -30,6 +30,9 @@ static kl_tensor *join(kl_tensors in, join_function *function)
 kl_status kl_merge_build(kl_layer *self, const kl_shape *in, int count)
 {
     int64_t batch = -1;
+    if (count < 2)
+        return kl_error(KL_ERROR_SHAPE, "a merge layer should be called on a list of inputs, got "
+                                        "a single one");
     for (int i = 0; i < count; i++) {
         if (in[i].rank < 1)
             return kl_error(KL_ERROR_SHAPE, "cannot merge a scalar");
@@ -58,7 +61,72 @@ static kl_tensor *merge_mask(const kl_layer *self, kl_context *ctx, kl_tensors i
 
 static kl_tensors average_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
-    return kl_one(kl_op_mul_scalar(join(in, kl_op_add), 1.0 / in.count));
+    kl_tensor *sum = join(in, kl_op_add);
+    if (!sum)
+        return kl_one(NULL);
+    /* The mean of integers is float64, as NumPy has it. */
+    if (!kl_dtype_is_float(kl_tensor_dtype(sum)))
+        sum = kl_op_cast(sum, KL_FLOAT64);
+    return kl_one(kl_op_mul_scalar(sum, 1.0 / in.count));
+}
+
+/* A mask [batch, steps] over x's shape. */
+static kl_tensor *spread_mask(kl_tensor *mask, const kl_tensor *x)
+{
+    return kl_op_broadcast_to(kl_op_expand_dims(mask, -1), x->rank, x->shape);
+}
+
+/* The larger or smaller of what isn't masked: a masked input takes the other's value. */
+static kl_tensor *join_extremes(kl_context *ctx, kl_tensors in, join_function *function)
+{
+    kl_tensor *out = NULL, *kept = NULL;
+    bool all = true;
+    int rank = 0;
+    for (int i = 0; i < in.count; i++)
+        rank = in.at[i]->rank > rank ? in.at[i]->rank : rank;
+    for (int i = 0; i < in.count; i++) {
+        kl_tensor *x = raise_rank(in.at[i], rank), *mask = kl_input_mask(ctx, i);
+        if (mask && x && mask->rank < x->rank)
+            mask = spread_mask(mask, x);
+        if (!i) {
+            out = x;
+            kept = mask;
+            continue;
+        }
+        if (mask)
+            x = kl_op_where(mask, x, out);
+        if (kept)
+            out = kl_op_where(kept, out, x);
+        all = all && mask && kept;
+        kept = all ? kl_op_logical_or(kept, mask) : NULL;
+        out = function(out, x);
+    }
+    return out;
+}
+
+/* Masked values count as 1; where every input is masked the product is 0. */
+static kl_tensors multiply_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    kl_tensor *out = NULL, *kept = NULL;
+    bool all = true;
+    int rank = 0;
+    for (int i = 0; i < in.count; i++) {
+        rank = in.at[i]->rank > rank ? in.at[i]->rank : rank;
+        all = all && kl_input_mask(ctx, i);
+    }
+    for (int i = 0; i < in.count; i++) {
+        kl_tensor *x = raise_rank(in.at[i], rank), *mask = kl_input_mask(ctx, i);
+        if (mask && x) {
+            if (mask->rank < x->rank)
+                mask = spread_mask(mask, x);
+            x = kl_op_where(mask, x, kl_scalar((kl_dtype)x->dtype, 1));
+            kept = !all ? NULL : kept ? kl_op_logical_or(kept, mask) : mask;
+        }
+        out = out ? kl_op_mul(out, x) : x;
+    }
+    if (kept && out)
+        out = kl_op_where(kept, out, kl_scalar((kl_dtype)out->dtype, 0));
+    return kl_one(out);
 }
 
 static kl_status subtract_build(kl_layer *self, const kl_shape *in, int count)
@@ -78,19 +146,14 @@ static kl_tensors subtract_call(const kl_layer *self, kl_context *ctx, kl_tensor
     return kl_one(join(in, kl_op_sub));
 }
 
-static kl_tensors multiply_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
-{
-    return kl_one(join(in, kl_op_mul));
-}
-
 static kl_tensors maximum_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
-    return kl_one(join(in, kl_op_maximum));
+    return kl_one(join_extremes(ctx, in, kl_op_maximum));
 }
 
 static kl_tensors minimum_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
-    return kl_one(join(in, kl_op_minimum));
+    return kl_one(join_extremes(ctx, in, kl_op_minimum));
 }
 
 const kl_layer_vtable kl_add_layer_class = {

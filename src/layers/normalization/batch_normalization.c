@@ -11,6 +11,7 @@ typedef struct batch_norm_state {
     kl_weight *gamma, *beta, *moving_mean, *moving_variance;
     kl_weight *moving_stddev, *renorm_mean, *renorm_stddev;
     double rmin, rmax, dmax; /* NaN: not clipped */
+    bool unfused;            /* a config said so */
 } batch_norm_state;
 
 #define ARG(member) offsetof(kl_batch_normalization_args, member)
@@ -238,8 +239,9 @@ static kl_tensor *renormalize(const batch_norm_state *s, kl_context *ctx, kl_ten
     return kl_op_add(kl_op_mul(normal, scale), shift);
 }
 
+/* fused: the moving variance takes the unbiased estimate, as 2.15's fused kernel does. */
 static kl_tensor *normalize_batch(const batch_norm_state *s, kl_context *ctx, kl_tensor *x,
-                                  kl_tensor *gamma, kl_tensor *beta, int axis)
+                                  kl_tensor *gamma, kl_tensor *beta, int axis, bool fused)
 {
     kl_tensor *mean = NULL, *variance = NULL;
     kl_tensor *y = kl_op_batch_norm(x, gamma, beta, axis, s->args.epsilon, kl_input_mask(ctx, 0),
@@ -248,10 +250,21 @@ static kl_tensor *normalize_batch(const batch_norm_state *s, kl_context *ctx, kl
         return NULL;
     kl_tape_pause();
     kl_status status = move_average(ctx, s->moving_mean, mean, s->args.momentum);
+    int64_t n = x->shape[axis] ? x->size / x->shape[axis] : 0;
+    if (fused && n > 1)
+        variance = kl_op_mul_scalar(variance, (double)n / (double)(n - 1));
     if (!status)
         status = move_average(ctx, s->moving_variance, variance, s->args.momentum);
     kl_tape_resume();
     return status ? NULL : y;
+}
+
+/* 2.15 fuses images with channels at either end, unless told not to. */
+static bool is_fused(const kl_layer *self, const kl_tensor *x, int axis)
+{
+    const batch_norm_state *s = kl_layer_state(self);
+    return s->args.fused ||
+           (self->legacy && !s->unfused && x->rank == 4 && (axis == 1 || axis == 3));
 }
 
 static kl_tensors batch_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
@@ -273,10 +286,20 @@ static kl_tensors batch_norm_call(const kl_layer *self, kl_context *ctx, kl_tens
         return kl_one(NULL);
     if (kl_training(ctx) && self->trainable)
         return finish(self, s->args.renorm ? renormalize(s, ctx, x, gamma, beta, axis)
-                                           : normalize_batch(s, ctx, x, gamma, beta, axis));
+                                           : normalize_batch(s, ctx, x, gamma, beta, axis,
+                                                             is_fused(self, x, axis)));
     return finish(self, kl_op_normalize_with(x, kl_read_variable(ctx, s->moving_mean),
                                              kl_read_variable(ctx, s->moving_variance), gamma, beta,
                                              axis, s->args.epsilon));
+}
+
+static kl_status batch_norm_from_config(void *self, kl_config *config)
+{
+    batch_norm_state *s = kl_layer_state(self);
+    const kl_config *fused = kl_config_get(config, "fused");
+    bool flag = true;
+    s->unfused = fused && kl_config_as_bool(fused, &flag) && !flag;
+    return KL_OK;
 }
 
 const kl_layer_vtable kl_batch_normalization_class = {
@@ -287,6 +310,7 @@ const kl_layer_vtable kl_batch_normalization_class = {
     .args_size = sizeof(kl_batch_normalization_args),
     .fields = batch_norm_fields,
     .init = batch_norm_init,
+    .from_config = batch_norm_from_config,
     .build = batch_norm_build,
     .call = batch_norm_call,
     .compute_mask = kl_pass_mask,
