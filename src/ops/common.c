@@ -61,7 +61,13 @@ kl_tensor *kl_dense_values(kl_tensor *x)
                  kl_dtype_name((kl_dtype)x->dtype));
         return NULL;
     }
-    return kl_contiguous(x);
+    return x->contiguous ? x : kl_contiguous(x);
+}
+
+void kl_drop_copy(kl_tensor *copy, const kl_tensor *of)
+{
+    if (copy != of)
+        kl_drop(copy);
 }
 
 kl_tensor *kl_unbroadcast(kl_tensor *grad, const kl_tensor *like)

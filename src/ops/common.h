@@ -18,8 +18,11 @@ kl_tensor *kl_unbroadcast(kl_tensor *grad, const kl_tensor *like);
 /* Runs an op of one output. */
 kl_tensor *kl_run1(const kl_op *op, const void *attrs, int inputs, kl_tensor *const *in,
                    uint64_t optional);
-/* A float32 or float64 tensor in C order; a new handle that the open scope or caller frees. */
+/* x itself if it is float32 or float64 in C order, else a contiguous copy, which the open scope or
+   kl_drop_copy() frees. */
 kl_tensor *kl_dense_values(kl_tensor *x);
+/* Frees what kl_dense_values(of) gave, unless that is `of` itself. */
+void kl_drop_copy(kl_tensor *copy, const kl_tensor *of);
 static inline bool kl_is_wide(const kl_tensor *x)
 {
     return x->dtype == KL_FLOAT64;

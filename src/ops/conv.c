@@ -114,9 +114,9 @@ static kl_status conv_forward(kl_op_frame *f)
             cb ? (const float *)(const void *)cb->data : NULL, e, (float *)(void *)y->data);
     if (good)
         kl_fused_apply(a->fused, y, true);
-    kl_drop(cx);
-    kl_drop(cw);
-    kl_drop(cb);
+    kl_drop_copy(cx, x);
+    kl_drop_copy(cw, w);
+    kl_drop_copy(cb, b);
     return good ? KL_OK : kl_last_status();
 }
 
@@ -324,8 +324,8 @@ static kl_status transposed_forward(kl_op_frame *f)
         good =
             kl_conv_input_grad_f32(&s, (const float *)(const void *)cx->data,
                                    (const float *)(const void *)cw->data, (float *)(void *)y->data);
-    kl_drop(cx);
-    kl_drop(cw);
+    kl_drop_copy(cx, x);
+    kl_drop_copy(cw, w);
     return good ? KL_OK : kl_last_status();
 }
 

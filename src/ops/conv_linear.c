@@ -72,8 +72,8 @@ static kl_status conv_map_forward(kl_op_frame *f)
     else if (good)
         good = compute_f32(map, &attrs->shape, (const float *)(const void *)a->data,
                            (const float *)(const void *)b->data, (float *)(void *)out->data);
-    kl_drop(a);
-    kl_drop(b);
+    kl_drop_copy(a, f->in[0]);
+    kl_drop_copy(b, f->in[1]);
     return good ? KL_OK : kl_last_status();
 }
 

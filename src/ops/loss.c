@@ -75,7 +75,7 @@ static kl_status sparse_forward(kl_op_frame *f)
             ((float *)(void *)loss->data)[r] =
                 -((const float *)(const void *)log_p->data)[r * n + at[r]];
     }
-    kl_drop(from);
+    kl_drop_copy(from, logits);
     kl_drop(ids);
     return status;
 }

@@ -62,7 +62,7 @@ static kl_status pool_forward(kl_op_frame *f)
     else
         (a->maximum ? kl_max_pool_f32 : kl_average_pool_f32)(
             &s, (const float *)(const void *)cx->data, (float *)(void *)y->data);
-    kl_drop(cx);
+    kl_drop_copy(cx, x);
     return KL_OK;
 }
 
@@ -164,7 +164,7 @@ static kl_status spread_forward(kl_op_frame *f)
                                                (double *)(void *)dx->data)
                     : kl_average_pool_grad_f32(&s, (const float *)(const void *)from->data,
                                                (float *)(void *)dx->data);
-    kl_drop(from);
+    kl_drop_copy(from, dy);
     return good ? KL_OK : kl_last_status();
 }
 

@@ -196,8 +196,8 @@ static kl_status dense_forward(kl_op_frame *f)
     kl_tensor *y = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, shape);
     if (!y || !y->buffer || !y->size)
         return y ? KL_OK : kl_last_status();
-    kl_tensor *cx = x->contiguous ? x : kl_dense_values(x);
-    kl_tensor *cb = !b || b->contiguous ? b : kl_dense_values(b);
+    kl_tensor *cx = kl_dense_values(x);
+    kl_tensor *cb = b ? kl_dense_values(b) : NULL;
     if (!cx || (b && !cb))
         return kl_last_status();
     kl_gemm g = {.m = y->size / w->shape[1],
@@ -216,10 +216,8 @@ static kl_status dense_forward(kl_op_frame *f)
     if (!multiply(kl_is_wide(x), &g))
         return kl_last_status();
     kl_fused_apply(attrs->fused, y, true);
-    if (cx != x)
-        kl_drop(cx);
-    if (cb != b)
-        kl_drop(cb);
+    kl_drop_copy(cx, x);
+    kl_drop_copy(cb, b);
     return KL_OK;
 }
 

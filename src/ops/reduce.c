@@ -37,7 +37,7 @@ static void reduced_shape(const kl_tensor *x, unsigned mask, bool keepdims, int 
 /* x with the axes that stay first and the reduced ones last, then two axes [keep, n]; or, where the
    reduced axes come first, [n, keep] as they lie in memory. */
 typedef struct layout {
-    kl_tensor *x; /* contiguous handle of our own */
+    kl_tensor *x; /* contiguous: the given one or a copy */
     int64_t outer, n, inner;
 } layout;
 
@@ -64,7 +64,7 @@ static bool arrange(kl_tensor *x, unsigned mask, layout *out)
             else
                 out->inner *= x->shape[i];
         }
-        out->x = kl_contiguous(x);
+        out->x = x->contiguous ? x : kl_contiguous(x);
         return out->x != NULL;
     }
     int axes[KL_MAX_RANK], count = 0;
@@ -230,7 +230,7 @@ static kl_status reduce_forward(kl_op_frame *f)
     if (!arrange(x, attrs->mask, &job.l))
         return kl_last_status();
     if (!job.l.n && (row->kind == MAX || row->kind == MIN) && out->size) {
-        kl_drop(job.l.x);
+        kl_drop_copy(job.l.x, x);
         return kl_error(KL_ERROR_SHAPE, "nothing to reduce: an axis has size 0");
     }
     kl_status status = KL_OK;
@@ -243,7 +243,7 @@ static kl_status reduce_forward(kl_op_frame *f)
         else
             kl_parallel_for(job.split.chunks, reduce_chunk, &job);
     }
-    kl_drop(job.l.x);
+    kl_drop_copy(job.l.x, x);
     return status;
 }
 
@@ -607,7 +607,7 @@ static kl_status softmax_forward(kl_op_frame *f)
     else
         kl_softmax_rows_f32(x->size / n, n, (const float *)(const void *)from->data,
                             (float *)(void *)out->data, attrs->flag);
-    kl_drop(from);
+    kl_drop_copy(from, x);
     return KL_OK;
 }
 

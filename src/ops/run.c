@@ -88,19 +88,19 @@ static kl_status run_half(const kl_op *op, const void *attrs, int inputs, kl_ten
 kl_status kl_op_run(const kl_op *op, const void *attrs, int inputs, kl_tensor *const *in,
                     uint64_t optional, int outputs, kl_tensor **out)
 {
-    bool half = false;
-    memset(out, 0, (size_t)outputs * sizeof *out);
+    bool half = false, symbolic = false;
+    for (int i = 0; i < outputs; i++)
+        out[i] = NULL;
     for (int i = 0; i < inputs; i++) {
         if (!in[i]) {
             if (i < 64 && optional >> i & 1)
                 continue;
             return kl_error_null(op->name, "tensor");
         }
-        if (in[i]->symbol)
-            break;
+        symbolic = symbolic || in[i]->symbol;
         half = half || is_half(in[i]);
     }
-    for (int i = 0; i < inputs; i++)
+    for (int i = 0; i < inputs && symbolic; i++)
         if (in[i] && in[i]->symbol)
             return in[i]->symbol->apply(op, attrs, inputs, in, outputs, out);
     if (half && !(op->flags & KL_OP_ANY_DTYPE))
@@ -122,7 +122,8 @@ kl_status kl_op_run(const kl_op *op, const void *attrs, int inputs, kl_tensor *c
     if (!status && frame.recording && !kl_op_shape_only(&frame))
         kl_tape_record(&frame);
     for (size_t i = 0; i < sizeof frame.saved / sizeof *frame.saved; i++)
-        drop(frame.saved[i]);
+        if (frame.saved[i])
+            drop(frame.saved[i]);
     if (status) {
         for (int i = 0; i < outputs; i++) {
             drop(out[i]);

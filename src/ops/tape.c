@@ -259,20 +259,7 @@ void kl_tape_record(const kl_op_frame *frame)
         output->dtype = tensor->dtype;
         memcpy(output->shape, tensor->shape, (size_t)tensor->rank * sizeof *output->shape);
         output->version = kl_tensor_version(tensor);
-        /* An alias of its own: the user's handle may go, and must not keep the node's. */
-        output->value = NULL;
-        if (keep) {
-            kl_tensor *alias = kl_alias(tensor);
-            output->value = kl_hold(alias);
-            kl_release(kl_scope_detach(alias));
-            if (!alias)
-                rec.broken = true;
-            else {
-                output->value->tape = rec.serial;
-                output->value->node = node;
-                output->value->output = (uint32_t)i;
-            }
-        }
+        output->value = keep ? kl_hold(tensor) : NULL;
         tensor->tape = rec.serial;
         tensor->node = node;
         tensor->output = (uint32_t)i;

@@ -356,7 +356,7 @@ static kl_status unary_forward(kl_op_frame *f)
     kl_tensor *y = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, x->shape);
     if (!y || !y->buffer)
         return y ? KL_OK : kl_last_status();
-    kl_tensor *from = x->contiguous ? x : kl_dense_values(x);
+    kl_tensor *from = kl_dense_values(x);
     if (!from)
         return kl_last_status();
     if (x->dtype == KL_FLOAT32)
@@ -366,8 +366,7 @@ static kl_status unary_forward(kl_op_frame *f)
     else
         return kl_error(KL_ERROR_DTYPE, "expected numbers, got %s",
                         kl_dtype_name((kl_dtype)x->dtype));
-    if (from != x)
-        kl_drop(from);
+    kl_drop_copy(from, x);
     return KL_OK;
 }
 
