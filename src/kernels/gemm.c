@@ -11,6 +11,9 @@ enum {
     BLOCK_ELEMENTS = 1 << 19, /* most elements of B packed at a time */
     ROWS_BYTES = 96 << 10,    /* of A that a chunk of work goes through again for every panel */
     PACK_ROWS = 96,           /* with fewer rows packing B costs more than it gains */
+    FAR_BYTES = 1024,         /* from an element of a row of A to the next, to be worth a copy */
+    COPY_PANELS = 4,          /* with as many panels to read it */
+    COPY_DEPTH = 32,
     FEW_ROWS = 4,
     GRAIN = 1 << 17, /* multiplications that are worth another thread */
     CHUNKS = 32,
@@ -123,24 +126,51 @@ static void pack_chunk(void *arg, int64_t i)
     pack_panel(x, i, packed_panel(x, i));
 }
 
-/* The columns of panel i in rows of tiles from..to. */
-static void run_panel(const block *x, int64_t i, int64_t from, int64_t to)
+/*
+ * The rows [begin, end) of A of one chunk. Read in place, or where rows lie closer than the
+ * elements of a row, whose cache lines would crowd in few sets of the cache, from a copy: groups of
+ * a vector's rows, [group][k][lanes].
+ */
+typedef struct row_range {
+    int64_t begin, end;
+    char *packed;
+} row_range;
+
+static row_range take_rows(const block *x, int64_t begin, int64_t end, int64_t panels)
+{
+    const kl_gemm *g = x->g;
+    row_range r = {begin, end, NULL};
+    int64_t lanes = x->set->lanes, size = x->set->size, groups = ceil_div(end - begin, lanes);
+    if (g->a_row != 1 || g->a_col * size < FAR_BYTES || panels < COPY_PANELS || x->k < COPY_DEPTH)
+        return r;
+    /* Without memory for the copy the rows are read in place. */
+    r.packed = kl_block_alloc((size_t)(groups * lanes * x->k * size));
+    for (int64_t i = 0; r.packed && i < groups; i++)
+        x->set->pack(r.packed + i * lanes * x->k * size, lanes, at(x, x->a, begin + i * lanes),
+                     g->a_col, 1, x->k, min(lanes, end - begin - i * lanes));
+    return r;
+}
+
+/* The columns of panel i in some rows. */
+static void run_panel(const block *x, int64_t i, const row_range *r)
 {
     const kl_tile_set *set = x->set;
     const kl_gemm *g = x->g;
     int64_t vectors = panel_begin(x, i + 1) - panel_begin(x, i);
     int64_t column = (x->first + panel_begin(x, i)) * set->lanes;
     int64_t a_rows[KL_TILE_ROWS], c_rows[KL_TILE_ROWS];
-    for (int r = 0; r < KL_TILE_ROWS; r++) {
-        a_rows[r] = r * g->a_row;
-        c_rows[r] = r * g->c_row;
+    for (int j = 0; j < KL_TILE_ROWS; j++) {
+        a_rows[j] = j * g->a_row;
+        c_rows[j] = j * g->c_row;
     }
     kl_tile t = {
+        .a = r->packed ? r->packed : at(x, x->a, r->begin * g->a_row),
         .a_rows = a_rows,
-        .a_col = g->a_col,
+        .a_col = r->packed ? set->lanes : g->a_col,
         .b = at(x, x->b, column),
         .b_row = g->b_row,
         .k = x->k,
+        .c = x->c + (r->begin * g->c_row + column) * set->size,
         .c_rows = c_rows,
         .bias = x->bias ? at(x, g->bias, column) : NULL,
         .cols = panel_columns(x, i),
@@ -152,28 +182,38 @@ static void run_panel(const block *x, int64_t i, int64_t from, int64_t to)
         t.b_row = vectors * set->lanes;
     }
     /* Rows are spread evenly over as few tiles as hold them. */
-    int64_t begin = part_begin(g->m, x->row_tiles, from), end = part_begin(g->m, x->row_tiles, to);
-    int64_t tiles = ceil_div(end - begin, set->rows[vectors]);
-    int64_t each = (end - begin) / tiles, longer = (end - begin) % tiles;
-    t.a = at(x, x->a, begin * g->a_row);
-    t.c = x->c + (begin * g->c_row + column) * set->size;
+    int64_t tiles = ceil_div(r->end - r->begin, set->rows[vectors]);
+    int64_t each = (r->end - r->begin) / tiles, longer = (r->end - r->begin) % tiles;
+    int64_t group = 0, row = 0; /* of the copy, and its row */
     for (int64_t p = 0; p < tiles; p++) {
-        int64_t rows = each + (p < longer);
-        set->tile[rows][vectors](&t);
-        t.a = at(x, t.a, rows * g->a_row);
-        t.c = (char *)t.c + rows * g->c_row * set->size;
+        int64_t count = each + (p < longer);
+        for (int64_t j = 0; r->packed && j < count; j++) {
+            a_rows[j] = group * x->k + row;
+            if (++row == set->lanes) {
+                row = 0;
+                group += set->lanes;
+            }
+        }
+        set->tile[count][vectors](&t);
+        if (!r->packed)
+            t.a = at(x, t.a, count * g->a_row);
+        t.c = (char *)t.c + count * g->c_row * set->size;
     }
 }
 
 static void run_chunk(void *arg, int64_t chunk)
 {
     const block *x = arg;
-    int64_t rows = chunk / x->panel_parts, panels = chunk % x->panel_parts;
-    int64_t from = part_begin(x->row_tiles, x->row_parts, rows);
-    int64_t to = part_begin(x->row_tiles, x->row_parts, rows + 1);
+    int64_t row_part = chunk / x->panel_parts, panels = chunk % x->panel_parts;
+    int64_t from = part_begin(x->row_tiles, x->row_parts, row_part);
+    int64_t to = part_begin(x->row_tiles, x->row_parts, row_part + 1);
+    int64_t first = part_begin(x->panels, x->panel_parts, panels);
     int64_t end = part_begin(x->panels, x->panel_parts, panels + 1);
-    for (int64_t i = part_begin(x->panels, x->panel_parts, panels); i < end; i++)
-        run_panel(x, i, from, to);
+    row_range r = take_rows(x, part_begin(x->g->m, x->row_tiles, from),
+                            part_begin(x->g->m, x->row_tiles, to), end - first);
+    for (int64_t i = first; i < end; i++)
+        run_panel(x, i, &r);
+    kl_block_free(r.packed);
 }
 
 /* Splits the block among chunks by rows and panels. */
