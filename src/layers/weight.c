@@ -52,9 +52,7 @@ static kl_status fill_weight(kl_weight *weight, const kl_weight_args *args, kl_d
     int rank;
     kl_status status = weight_shape(args, &rank);
     if (status) {
-        kl_object_release(args->initializer && *(const uint8_t *)args->initializer == 0xFF
-                              ? args->initializer
-                              : NULL);
+        kl_named_drop(args->initializer);
         return status;
     }
     kl_object *initializer = NULL;

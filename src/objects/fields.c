@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/config.h"
 #include "base/error.h"
 #include "objects/fields.h"
 #include "objects/kinds.h"
@@ -74,6 +75,15 @@ static int parse_numbers(const char *text, int64_t *out, int most)
     return count;
 }
 
+/* The point is a point in any locale of the program. */
+static double parse_float(const char *text)
+{
+    void *locale = kl_locale_enter();
+    double value = strtod(text, NULL);
+    kl_locale_leave(locale);
+    return value;
+}
+
 /* A field's default in the form that argument structs have. */
 static void put_default(const kl_field *field, void *slot)
 {
@@ -89,7 +99,7 @@ static void put_default(const kl_field *field, void *slot)
                                                               : 0;
         break;
     case KL_FIELD_FLOAT:
-        *(double *)slot = def ? strtod(def, NULL) : field->flags & KL_FIELD_OPTIONAL ? NAN : 0;
+        *(double *)slot = def ? parse_float(def) : field->flags & KL_FIELD_OPTIONAL ? NAN : 0;
         break;
     case KL_FIELD_DIMS:
         parse_numbers(def, slot, field->count);
@@ -336,13 +346,14 @@ kl_status kl_fields_copy(const char *what, const kl_field *fields, void *state, 
             put_default(field, def);
             from = def;
         }
-        kl_status status = check_required(what, field, from);
         kl_kind kind;
-        /* Objects are taken over in any case; the rest only while nothing failed. */
-        if (kl_field_kind(field, &kind) || (!status && !first)) {
-            kl_status taken = take_field(what, field, (char *)state + field->offset, from);
-            status = status ? status : taken;
-        }
+        bool object = kl_field_kind(field, &kind);
+        kl_status status = first ? first : check_required(what, field, from);
+        /* Objects are taken over also when the call fails. */
+        if (!status)
+            status = take_field(what, field, (char *)state + field->offset, from);
+        else if (object)
+            kl_named_drop(*(const kl_named *)from);
         first = first ? first : status;
     }
     return first;
@@ -376,10 +387,9 @@ void kl_fields_release_args(const kl_field *fields, const void *args, size_t siz
         kl_kind kind;
         if (!kl_field_kind(field, &kind) || field->offset + sizeof(void *) > size)
             continue;
-        const kl_object *object;
-        memcpy(&object, (const char *)args + field->offset, sizeof object);
-        if (object && object->magic == 0xFF)
-            kl_object_release(object);
+        kl_named value;
+        memcpy(&value, (const char *)args + field->offset, sizeof value);
+        kl_named_drop(value);
     }
 }
 

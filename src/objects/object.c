@@ -92,6 +92,13 @@ void kl_object_disown(const void *object)
         destroy(o);
 }
 
+void kl_named_drop(kl_named value)
+{
+    const kl_object *o = value;
+    if (o && o->magic == 0xFF)
+        kl_object_disown(kl_object_own(o));
+}
+
 kl_kind kl_object_kind(const void *object)
 {
     return object ? (kl_kind)as_object(object)->kind : KL_KIND_COUNT;
@@ -335,9 +342,11 @@ kl_status kl_named_resolve(kl_kind kind, kl_named value, kl_object **out)
         return *out ? KL_OK : kl_last_status();
     }
     if (object->kind != kind) {
-        kl_object_release(object);
-        return kl_error(KL_ERROR_INVALID, "expected a %s, got a %s", kl_kind_text(kind),
-                        kl_kind_text((kl_kind)object->kind));
+        kl_status status =
+            kl_error(KL_ERROR_INVALID, "expected %s, got the %s %s", kl_kind_text(kind),
+                     kl_kind_text((kl_kind)object->kind), kl_object_class_name(object));
+        kl_named_drop(object);
+        return status;
     }
     *out = kl_object_own(object);
     return KL_OK;

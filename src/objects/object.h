@@ -22,6 +22,10 @@ struct kl_object {
 void *kl_object_own(const void *object);
 void kl_object_disown(const void *object);
 
+/* Takes over an object that a failed call was given, which frees it if nobody else has it. Names
+   and NULL are allowed; the error stays. */
+void kl_named_drop(kl_named value);
+
 /*
  * A named argument as an owned object: a name with default arguments, or an object of `kind`
  * (taken over). *out is NULL for None. An unknown name or a wrong kind is an error naming both.
