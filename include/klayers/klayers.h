@@ -14,6 +14,7 @@
 #include "klayers/layers/normalization.h"
 #include "klayers/layers/pooling.h"
 #include "klayers/layers/preprocessing.h"
+#include "klayers/layers/recurrent.h"
 #include "klayers/layers/regularization.h"
 #include "klayers/layers/reshaping.h"
 #include "klayers/model.h"

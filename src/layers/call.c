@@ -159,10 +159,9 @@ static kl_status prepare_inputs(const kl_call_args *args, int count, kl_tensor *
         return kl_last_status();
     kl_tensor **masks = at + count;
     bool cast = !(layer->vtable->flags & KL_LAYER_NO_AUTOCAST);
-    bool explicit_masks = args->masks[0] != NULL;
     for (int i = 0; i < count; i++) {
         masks[i] = given[i]->mask;
-        if (explicit_masks && i < KL_MAX_LIST && args->masks[i])
+        if (i < KL_MAX_LIST && args->masks[i])
             masks[i] = args->masks[i];
         at[i] = given[i];
         if (cast && given[i]->dtype != layer->compute_dtype && kl_dtype_is_float(given[i]->dtype) &&

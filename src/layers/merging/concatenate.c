@@ -15,6 +15,9 @@ static kl_status concatenate_build(kl_layer *self, const kl_shape *in, int count
     int axis = kl_axis("axis", (int)args->axis, in[0].rank);
     if (axis < 0)
         return kl_last_status();
+    if (count < 2)
+        return kl_error(KL_ERROR_SHAPE, "a Concatenate layer should be called on a list of "
+                                        "inputs, got a single one");
     for (int i = 1; i < count; i++) {
         bool fits = in[i].rank == in[0].rank;
         for (int k = 0; fits && k < in[0].rank; k++)

@@ -8,7 +8,23 @@ static const kl_field no_fields[] = {{0}};
 
 typedef kl_tensor *join_function(kl_tensor *a, kl_tensor *b);
 
-/* The rank of the input with most axes; the others get axes after the batch. */
+/* The most axes that an input has; 0 with an error if their batches differ. */
+static int common_rank(kl_tensors in)
+{
+    int rank = 0;
+    for (int i = 0; i < in.count; i++) {
+        rank = in.at[i]->rank > rank ? in.at[i]->rank : rank;
+        if (in.at[i]->rank && in.at[0]->rank && in.at[i]->shape[0] != in.at[0]->shape[0]) {
+            kl_error(KL_ERROR_SHAPE,
+                     "cannot merge tensors with different batch sizes, %lld and %lld",
+                     (long long)in.at[0]->shape[0], (long long)in.at[i]->shape[0]);
+            return 0;
+        }
+    }
+    return rank;
+}
+
+/* Inputs of lower rank get axes after the batch. */
 static kl_tensor *raise_rank(kl_tensor *x, int rank)
 {
     while (x && x->rank < rank)
@@ -18,11 +34,9 @@ static kl_tensor *raise_rank(kl_tensor *x, int rank)
 
 static kl_tensor *join(kl_tensors in, join_function *function)
 {
-    int rank = 0;
-    for (int i = 0; i < in.count; i++)
-        rank = in.at[i]->rank > rank ? in.at[i]->rank : rank;
-    kl_tensor *result = raise_rank(in.at[0], rank);
-    for (int i = 1; i < in.count; i++)
+    int rank = common_rank(in);
+    kl_tensor *result = rank ? raise_rank(in.at[0], rank) : NULL;
+    for (int i = 1; i < in.count && result; i++)
         result = function(result, raise_rank(in.at[i], rank));
     return result;
 }
@@ -81,10 +95,8 @@ static kl_tensor *join_extremes(kl_context *ctx, kl_tensors in, join_function *f
 {
     kl_tensor *out = NULL, *kept = NULL;
     bool all = true;
-    int rank = 0;
-    for (int i = 0; i < in.count; i++)
-        rank = in.at[i]->rank > rank ? in.at[i]->rank : rank;
-    for (int i = 0; i < in.count; i++) {
+    int rank = common_rank(in);
+    for (int i = 0; i < in.count && rank; i++) {
         kl_tensor *x = raise_rank(in.at[i], rank), *mask = kl_input_mask(ctx, i);
         if (mask && x && mask->rank < x->rank)
             mask = spread_mask(mask, x);
@@ -109,12 +121,10 @@ static kl_tensors multiply_call(const kl_layer *self, kl_context *ctx, kl_tensor
 {
     kl_tensor *out = NULL, *kept = NULL;
     bool all = true;
-    int rank = 0;
-    for (int i = 0; i < in.count; i++) {
-        rank = in.at[i]->rank > rank ? in.at[i]->rank : rank;
+    int rank = common_rank(in);
+    for (int i = 0; i < in.count; i++)
         all = all && kl_input_mask(ctx, i);
-    }
-    for (int i = 0; i < in.count; i++) {
+    for (int i = 0; i < in.count && rank; i++) {
         kl_tensor *x = raise_rank(in.at[i], rank), *mask = kl_input_mask(ctx, i);
         if (mask && x) {
             if (mask->rank < x->rank)

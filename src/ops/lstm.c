@@ -1,0 +1,224 @@
+#include "ops/lstm.h"
+
+#include <string.h>
+
+#include "kernels/gemm.h"
+#include "kernels/lstm.h"
+#include "ops/common.h"
+
+enum { Z, RECURRENT, H0, C0, MASK, INPUTS };
+enum { GATES, CELLS, TANH_CELLS, STATES };
+
+static float *floats(kl_tensor *x)
+{
+    return x ? (float *)(void *)x->data : NULL;
+}
+
+static kl_status check_shapes(const kl_op_frame *f)
+{
+    const kl_tensor *z = f->in[Z], *w = f->in[RECURRENT], *h = f->in[H0], *c = f->in[C0];
+    const kl_tensor *mask = f->in[MASK];
+    bool fits = z->rank == 3 && w->rank == 2 && h->rank == 2 && kl_shape_equal(h, c);
+    fits = fits && w->shape[1] == 4 * w->shape[0] && z->shape[2] == w->shape[1] &&
+           h->shape[0] == z->shape[0] && h->shape[1] == w->shape[0];
+    fits = fits && (!mask || (mask->rank == 2 && mask->shape[0] == z->shape[0] &&
+                              mask->shape[1] == z->shape[1]));
+    return fits ? KL_OK
+                : kl_error(KL_ERROR_SHAPE, "the states, mask or weights don't fit the input");
+}
+
+/* Composed of primitive ops, step by step. */
+static kl_status lstm_compose(kl_op_frame *f)
+{
+    kl_tensor *z = f->in[Z], *h = f->in[H0], *c = f->in[C0], *mask = f->in[MASK], *y = NULL;
+    int64_t steps = z->shape[1];
+    kl_tensor **outputs = kl_scope_alloc((size_t)(steps + 1) * sizeof *outputs);
+    if (!outputs)
+        return kl_last_status();
+    for (int64_t t = 0; t < steps; t++) {
+        kl_tensor *zt = kl_op_squeeze(kl_op_slice(z, 1, t, t + 1, 1), 1), *g[4];
+        zt = kl_op_add(zt, kl_op_matmul(h, f->in[RECURRENT]));
+        if (!zt || kl_op_split(zt, 4, -1, g))
+            return kl_last_status();
+        kl_tensor *kept = kl_op_mul(kl_op_sigmoid(g[1]), c);
+        kl_tensor *next_c = kl_op_add(kept, kl_op_mul(kl_op_sigmoid(g[0]), kl_op_tanh(g[2])));
+        kl_tensor *next_h = kl_op_mul(kl_op_sigmoid(g[3]), kl_op_tanh(next_c));
+        kl_tensor *next_y = next_h;
+        if (mask) {
+            kl_tensor *keep = kl_op_slice(mask, 1, t, t + 1, 1);
+            if (!y)
+                y = kl_zeros((kl_dtype)h->dtype, h->rank, h->shape);
+            next_y = kl_op_where(keep, next_h, y);
+            next_h = kl_op_where(keep, next_h, h);
+            next_c = kl_op_where(keep, next_c, c);
+        }
+        h = next_h;
+        c = next_c;
+        y = outputs[t] = next_y;
+    }
+    f->out[0] = kl_op_stack((int)steps, outputs, 1);
+    f->out[1] = h ? kl_op_reshape(h, h->rank, h->shape) : NULL;
+    f->out[2] = c ? kl_op_reshape(c, c->rank, c->shape) : NULL;
+    return f->out[0] && f->out[1] && f->out[2] ? KL_OK : kl_last_status();
+}
+
+static kl_lstm sequence_of(const kl_op_frame *f, kl_tensor *recurrent, kl_tensor *h0, kl_tensor *c0,
+                           kl_tensor *mask)
+{
+    const kl_tensor *z = f->in[Z];
+    return (kl_lstm){.batch = z->shape[0],
+                     .steps = z->shape[1],
+                     .units = z->shape[2] / 4,
+                     .recurrent = floats(recurrent),
+                     .h0 = floats(h0),
+                     .c0 = floats(c0),
+                     .mask = mask ? (const uint8_t *)mask->data : NULL,
+                     .gates = floats(f->saved[GATES]),
+                     .cells = floats(f->saved[CELLS]),
+                     .tanh_cells = floats(f->saved[TANH_CELLS]),
+                     .states = floats(f->saved[STATES])};
+}
+
+/* The last step of a [b, t, u] sequence. */
+static kl_tensor *last_step(kl_tensor *sequence)
+{
+    kl_tensor *step = kl_view_slice(sequence, 1, -1, KL_NONE, 1);
+    int64_t shape[2] = {sequence->shape[0], sequence->shape[2]};
+    kl_tensor *flat = step ? kl_view_reshape(step, 2, shape) : NULL;
+    kl_tensor *own = flat ? kl_copy(flat, (kl_dtype)flat->dtype) : NULL;
+    kl_drop(step);
+    kl_drop(flat);
+    return own;
+}
+
+static kl_status lstm_forward(kl_op_frame *f)
+{
+    kl_status status = check_shapes(f);
+    kl_tensor *z = f->in[Z];
+    if (status)
+        return status;
+    int64_t shape[3] = {z->shape[0], z->shape[1], z->shape[2] / 4};
+    int64_t state[2] = {shape[0], shape[2]};
+    if (kl_op_shape_only(f)) {
+        f->out[0] = kl_stand_in((kl_dtype)z->dtype, 3, shape);
+        f->out[1] = kl_stand_in((kl_dtype)z->dtype, 2, state);
+        f->out[2] = kl_stand_in((kl_dtype)z->dtype, 2, state);
+        return f->out[0] && f->out[1] && f->out[2] ? KL_OK : kl_last_status();
+    }
+    if (!z->shape[1])
+        return kl_error(KL_ERROR_SHAPE, "a sequence has at least 1 step");
+    f->saved[GATES] = kl_copy(z, KL_FLOAT32);
+    f->saved[CELLS] = kl_empty(KL_FLOAT32, 3, shape);
+    f->saved[TANH_CELLS] = kl_empty(KL_FLOAT32, 3, shape);
+    f->out[0] = kl_empty(KL_FLOAT32, 3, shape);
+    if (f->out[0])
+        f->saved[STATES] = f->in[MASK] ? kl_empty(KL_FLOAT32, 3, shape) : kl_alias(f->out[0]);
+    kl_tensor *w = kl_dense_values(f->in[RECURRENT]), *h0 = kl_dense_values(f->in[H0]);
+    kl_tensor *c0 = kl_dense_values(f->in[C0]);
+    kl_tensor *mask = f->in[MASK] ? kl_contiguous(f->in[MASK]) : NULL;
+    for (int i = 0; i < 4; i++)
+        if (!f->saved[i])
+            return kl_last_status();
+    if (!w || !h0 || !c0 || (f->in[MASK] && !mask))
+        return kl_last_status();
+    kl_lstm l = sequence_of(f, w, h0, c0, mask);
+    l.outputs = floats(f->out[0]);
+    bool good = kl_lstm_forward(&l);
+    f->out[1] = good ? last_step(f->saved[STATES]) : NULL;
+    f->out[2] = good ? last_step(f->saved[CELLS]) : NULL;
+    kl_drop(w);
+    kl_drop(h0);
+    kl_drop(c0);
+    kl_drop(mask);
+    return f->out[1] && f->out[2] ? KL_OK : kl_last_status();
+}
+
+/* recurrent's gradient: the states before each step, transposed, times dz. */
+static kl_tensor *recurrent_grad(const kl_lstm *l, kl_tensor *dz)
+{
+    int64_t b = l->batch, t = l->steps, u = l->units;
+    kl_tensor *before = kl_empty(KL_FLOAT32, 3, (const int64_t[]){b, t, u});
+    kl_tensor *dw = before ? kl_empty(KL_FLOAT32, 2, (const int64_t[]){u, 4 * u}) : NULL;
+    if (!dw)
+        return NULL;
+    float *to = floats(before);
+    for (int64_t i = 0; i < b; i++) {
+        memcpy(to + i * t * u, l->h0 + i * u, (size_t)u * sizeof *to);
+        memcpy(to + (i * t + 1) * u, l->states + i * t * u, (size_t)((t - 1) * u) * sizeof *to);
+    }
+    kl_gemm g = {.m = u,
+                 .n = 4 * u,
+                 .k = b * t,
+                 .a = to,
+                 .a_row = 1,
+                 .a_col = u,
+                 .b = dz->data,
+                 .b_row = 4 * u,
+                 .b_col = 1,
+                 .c = dw->data,
+                 .c_row = 4 * u};
+    bool good = kl_gemm_f32(&g);
+    kl_drop(before);
+    return good ? dw : NULL;
+}
+
+static kl_status lstm_backward(kl_op_frame *f)
+{
+    kl_tensor *z = f->in[Z];
+    int64_t state[2] = {z->shape[0], z->shape[2] / 4};
+    kl_tensor *w = kl_dense_values(f->in[RECURRENT]), *h0 = kl_dense_values(f->in[H0]);
+    kl_tensor *c0 = kl_dense_values(f->in[C0]);
+    kl_tensor *mask = f->in[MASK] ? kl_contiguous(f->in[MASK]) : NULL;
+    kl_tensor *dz = kl_empty(KL_FLOAT32, 3, z->shape);
+    kl_tensor *dh0 = kl_empty(KL_FLOAT32, 2, state), *dc0 = kl_empty(KL_FLOAT32, 2, state);
+    kl_tensor *dout[3];
+    if (!w || !h0 || !c0 || !dz || !dh0 || !dc0 || (f->in[MASK] && !mask))
+        return kl_last_status();
+    for (int i = 0; i < 3; i++) {
+        dout[i] = f->dout[i] ? kl_dense_values(f->dout[i]) : NULL;
+        if (f->dout[i] && !dout[i])
+            return kl_last_status();
+    }
+    kl_lstm l = sequence_of(f, w, h0, c0, mask);
+    kl_lstm_grad g = {.dy = floats(dout[0]),
+                      .dh_last = floats(dout[1]),
+                      .dc_last = floats(dout[2]),
+                      .dz = floats(dz),
+                      .dh0 = floats(dh0),
+                      .dc0 = floats(dc0)};
+    if (!kl_lstm_backward(&l, &g))
+        return kl_last_status();
+    f->din[Z] = dz;
+    f->din[H0] = dh0;
+    f->din[C0] = dc0;
+    if (f->needs[RECURRENT] && !(f->din[RECURRENT] = recurrent_grad(&l, dz)))
+        return kl_last_status();
+    return KL_OK;
+}
+
+static const kl_op lstm_op = {.size = sizeof(kl_op),
+                              .name = "lstm",
+                              .forward = lstm_forward,
+                              .backward = lstm_backward,
+                              .compose = lstm_compose,
+                              .keeps_in = 1 << RECURRENT | 1 << H0 | 1 << C0 | 1 << MASK | 1 << Z};
+
+kl_status kl_op_lstm(kl_tensor *z, kl_tensor *recurrent, kl_tensor *h0, kl_tensor *c0,
+                     kl_tensor *mask, kl_lstm_result *result)
+{
+    kl_tensor *in[INPUTS] = {z, recurrent, h0, c0, mask}, *out[3] = {NULL};
+    *result = (kl_lstm_result){0};
+    if (!z || !recurrent || !h0 || !c0)
+        return kl_error_null("lstm", "tensor");
+    kl_status status;
+    if (z->dtype == KL_FLOAT32 && recurrent->dtype == KL_FLOAT32) {
+        status = kl_op_run(&lstm_op, NULL, INPUTS, in, 1 << MASK, 3, out);
+    } else {
+        kl_scope *scope = kl_scope_begin();
+        kl_op_frame frame = {.op = &lstm_op, .inputs = INPUTS, .outputs = 3, .in = in, .out = out};
+        status = scope ? lstm_compose(&frame) : kl_last_status();
+        kl_scope_end_keeping(scope, status ? 0 : 3, out);
+    }
+    *result = (kl_lstm_result){out[0], out[1], out[2]};
+    return status;
+}

@@ -1,0 +1,58 @@
+"""Cases of the recurrent layers."""
+
+from registry import add, case, error
+from tensors import mask, x
+
+REG = {"class_name": "L1L2", "config": {"l1": 0.01, "l2": 0.02}}
+ROWS = ["11010", "11111", "00100"]
+
+add(
+    "LSTM",
+    case("defaults", dict(units=3), x(2, 4, 5)),
+    case("return_sequences", dict(units=4, return_sequences=True), x(3, 5, 2)),
+    case("return_state", dict(units=3, return_state=True), x(2, 4, 3)),
+    case("sequences_and_state", dict(units=3, return_sequences=True, return_state=True),
+         x(2, 4, 3)),
+    case("initial_state", dict(units=3, return_sequences=True, return_state=True), x(2, 4, 3),
+         initial_state=[x(2, 3), x(2, 3)]),
+    case("go_backwards", dict(units=3, go_backwards=True), x(2, 5, 3)),
+    case("go_backwards_sequences", dict(units=3, go_backwards=True, return_sequences=True),
+         x(2, 5, 3)),
+    case("mask", dict(units=3), x(3, 5, 2), masks=[mask(ROWS)]),
+    case("mask_sequences", dict(units=3, return_sequences=True, return_state=True), x(3, 5, 2),
+         masks=[mask(ROWS)]),
+    case("mask_initial_state", dict(units=3, return_sequences=True, return_state=True), x(3, 5, 2),
+         masks=[mask(ROWS)], initial_state=[x(3, 3), x(3, 3)]),
+    case("mask_backwards", dict(units=3, go_backwards=True, return_sequences=True), x(3, 5, 2),
+         masks=[mask(ROWS)]),
+    case("no_bias", dict(units=3, use_bias=False), x(2, 4, 3)),
+    case("no_unit_forget_bias", dict(units=3, unit_forget_bias=False), x(2, 4, 3)),
+    case("unroll", dict(units=3, unroll=True, return_sequences=True), x(2, 4, 3)),
+    case("activations", dict(units=3, activation="relu", recurrent_activation="hard_sigmoid"),
+         x(2, 4, 3)),
+    case("softsign_gates", dict(units=3, activation="elu", recurrent_activation="sigmoid",
+                                return_sequences=True), x(2, 4, 3)),
+    case("other_activations_mask", dict(units=3, activation="sigmoid",
+                                        recurrent_activation="tanh", return_sequences=True),
+         x(3, 5, 2), masks=[mask(ROWS)]),
+    case("regularizers", dict(units=3, kernel_regularizer=REG, recurrent_regularizer="l2",
+                              bias_regularizer="l1"), x(2, 4, 3)),
+    case("activity_regularizer", dict(units=3, activity_regularizer="l2"), x(2, 4, 3)),
+    case("constraints", dict(units=3, kernel_constraint="max_norm",
+                             recurrent_constraint="unit_norm", bias_constraint="non_neg"),
+         x(2, 4, 3)),
+    case("batch_1_step_1", dict(units=1), x(1, 1, 1)),
+    case("one_step", dict(units=5, return_sequences=True), x(3, 1, 4)),
+    case("odd_sizes", dict(units=17, return_sequences=True), x(7, 9, 13), rtol=2e-5),
+    case("training", dict(units=3), x(2, 4, 3), training=True),
+    case("float64", dict(units=3, return_sequences=True), x(2, 4, 3), dtype="float64"),
+    case("float64_mask", dict(units=3, return_state=True), x(3, 5, 2), masks=[mask(ROWS)],
+         dtype="float64"),
+    case("unknown_steps", dict(units=3, return_sequences=True), x(2, 4, 3), unknown=[[0, 1]]),
+    case("second_call", dict(units=3), x(2, 4, 3), calls=[{"inputs": [x(5, 2, 3)]}]),
+    case("long", dict(units=8), x(2, 60, 4), rtol=1e-4),
+    case("many_samples", dict(units=6), x(37, 6, 5), rtol=2e-5),
+    error("rank_2", dict(units=3), x(2, 4)),
+    error("units_zero", dict(units=3), x(2, 4, 3), override={"units": 0}),
+    error("activation_unknown", dict(units=3), x(2, 4, 3), override={"activation": "tan"}),
+)
