@@ -14,6 +14,7 @@
 
 enum {
     ITEM_PIXELS = 96, /* whole tiles of 6 and of 8 rows */
+    CHUNKS = 24,      /* wanted at the least */
     TAPS = 64,        /* most outer steps of a tile */
     DEPTH = 640,      /* most of the sum in one pass, if a tap is not longer */
     NARROW = 4,       /* most channels to be summed along the source's channels */
@@ -49,10 +50,10 @@ typedef struct gather {
        w_col]; `flip` numbers the taps from the last. */
     int64_t w_group, w_tap, w_row, w_col;
     bool flip;
-    bool depthwise; /* w is [tap][channel], and channels stay apart */
-    bool narrow;    /* few channels: packed is [group][channel][tap][from channel] */
-    char *packed;   /* [group][panel][tap][from channel][panel width], or NULL */
-    int64_t panels;
+    bool depthwise;              /* w is [tap][channel], and channels stay apart */
+    bool narrow;                 /* few channels: packed is [group][channel][tap][from channel] */
+    char *packed;                /* [group][panel][tap][from channel][panel width], or NULL */
+    int64_t panels, panel_parts; /* parts: so many chunks share an item's panels */
     item *items;
     int64_t item_count;
 } gather;
@@ -318,7 +319,9 @@ static void run_item(void *arg, int64_t chunk)
 {
     const gather *x = arg;
     const item *it = &x->items[chunk % x->item_count];
-    int64_t group = chunk / x->item_count, size = x->set->size, lanes = x->set->lanes;
+    int64_t part = chunk / x->item_count % x->panel_parts;
+    int64_t group = chunk / x->item_count / x->panel_parts, size = x->set->size,
+            lanes = x->set->lanes;
     int64_t from[ITEM_PIXELS], to[ITEM_PIXELS], a_outer[TAPS], taps_at[TAPS], b_outer[TAPS];
     pixel_offsets(x, it, from, to);
     int64_t taps = 1, pixels = it->to - it->from;
@@ -355,7 +358,8 @@ static void run_item(void *arg, int64_t chunk)
                 run_depthwise(x, &t, pixels, taps_at, b_outer);
             continue;
         }
-        for (int64_t panel = 0; panel < x->panels; panel++) {
+        int64_t end = kl_part_begin(x->panels, x->panel_parts, part + 1);
+        for (int64_t panel = kl_part_begin(x->panels, x->panel_parts, part); panel < end; panel++) {
             int64_t column = panel_begin(x, panel), width = panel_begin(x, panel + 1) - column;
             kl_tile t = {
                 .a = x->from + group * x->from_channels * size,
@@ -411,7 +415,10 @@ static bool run_gather(gather *x)
             kl_parallel_for(x->groups * x->panels, pack_chunk, x);
     }
     make_items(x, x->items);
-    kl_parallel_for(x->groups * x->item_count, run_item, x);
+    x->panel_parts = 1;
+    if (!x->narrow && !x->depthwise)
+        x->panel_parts = kl_max64(1, kl_min64(x->panels, CHUNKS / (x->groups * x->item_count)));
+    kl_parallel_for(x->groups * x->panel_parts * x->item_count, run_item, x);
     kl_block_free(x->packed);
     kl_block_free(x->items);
     return true;
