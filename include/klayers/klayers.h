@@ -4,6 +4,7 @@
 
 #include "klayers/activations.h"
 #include "klayers/base.h"
+#include "klayers/callbacks.h"
 #include "klayers/config.h"
 #include "klayers/constraints.h"
 #include "klayers/initializers.h"
@@ -17,10 +18,14 @@
 #include "klayers/layers/recurrent.h"
 #include "klayers/layers/regularization.h"
 #include "klayers/layers/reshaping.h"
+#include "klayers/losses.h"
+#include "klayers/metrics.h"
 #include "klayers/model.h"
 #include "klayers/object.h"
 #include "klayers/ops.h"
+#include "klayers/optimizers.h"
 #include "klayers/regularizers.h"
 #include "klayers/tensor.h"
+#include "klayers/training.h"
 
 #endif

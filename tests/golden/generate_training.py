@@ -1,0 +1,298 @@
+"""Golden cases of losses, metrics, optimizers, schedules and whole training runs, from Keras 3.
+
+Writes functions/{losses,metrics,optimizers,schedules}.jsonl and training/*.json beside itself.
+"""
+
+import json
+import pathlib
+
+import kerasenv
+from kerasenv import keras, np, tf
+from tensors import Spec, encode as to_json
+
+HERE = pathlib.Path(__file__).parent
+SEED = 1000
+
+
+def fill(shape, low=-1.0, high=1.0, dtype=None):
+    global SEED
+    SEED += 1
+    spec = Spec(shape, dtype, (low, high))
+    spec.seed = SEED
+    return spec
+
+
+def values(shape, values, dtype=None):
+    return Spec(shape, dtype, values=values)
+
+
+def probabilities(rows, classes):
+    array = fill((rows, classes), 0.05, 1.0).array()
+    array = array / array.sum(-1, keepdims=True)
+    return values((rows, classes), [float(v) for v in array.ravel()])
+
+
+def write_lines(name, cases):
+    path = HERE / "functions" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(case) + "\n" for case in cases))
+    print(path.name, len(cases))
+
+
+def one_hot(rows, classes):
+    labels = [(3 * i + 1) % classes for i in range(rows)]
+    return values((rows, classes), [float(j == l) for l in labels for j in range(classes)])
+
+
+REAL = lambda: (fill((6, 4)), fill((6, 4)))
+POSITIVE = lambda: (fill((6, 4), 0, 3), fill((6, 4), 0.1, 3))
+BINARY = lambda: (fill((6, 4), 0, 2, "int32"), fill((6, 4), 0.01, 0.99))
+LOGITS = lambda: (fill((6, 4), 0, 2, "int32"), fill((6, 4), -3, 3))
+CLASSES = lambda: (one_hot(6, 4), probabilities(6, 4))
+CLASS_LOGITS = lambda: (one_hot(6, 4), fill((6, 4), -3, 3))
+LABELS = lambda: (fill((6,), 0, 4, "int32"), probabilities(6, 4))
+LABEL_LOGITS = lambda: (fill((6, 1), 0, 4, "int32"), fill((6, 4), -3, 3))
+FLAT = lambda: (fill((6,)), fill((6, 1)))
+
+LOSSES = [
+    ("MeanSquaredError", {}, REAL),
+    ("MeanSquaredError", {}, FLAT),
+    ("MeanSquaredError", {"reduction": "sum"}, REAL),
+    ("MeanSquaredError", {"reduction": "none"}, REAL),
+    ("MeanSquaredError", {"reduction": "mean_with_sample_weight"}, REAL),
+    ("MeanAbsoluteError", {}, REAL),
+    ("MeanAbsolutePercentageError", {}, POSITIVE),
+    ("MeanSquaredLogarithmicError", {}, POSITIVE),
+    ("BinaryCrossentropy", {}, BINARY),
+    ("BinaryCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, LOGITS),
+    ("CategoricalCrossentropy", {}, CLASSES),
+    ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.2}, CLASS_LOGITS),
+    ("SparseCategoricalCrossentropy", {}, LABELS),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}, LABEL_LOGITS),
+    ("SparseCategoricalCrossentropy", {"from_logits": True, "ignore_class": 2}, LABEL_LOGITS),
+    ("BinaryFocalCrossentropy", {}, BINARY),
+    ("BinaryFocalCrossentropy", {"apply_class_balancing": True, "from_logits": True, "gamma": 1.5,
+                                 "label_smoothing": 0.1}, LOGITS),
+    ("CategoricalFocalCrossentropy", {}, CLASSES),
+    ("CategoricalFocalCrossentropy", {"from_logits": True, "alpha": 0.4}, CLASS_LOGITS),
+    ("CategoricalGeneralizedCrossEntropy", {"q": 0.7}, LABELS),
+    ("Hinge", {}, BINARY),
+    ("Hinge", {}, REAL),
+    ("SquaredHinge", {}, BINARY),
+    ("CategoricalHinge", {}, CLASSES),
+    ("Huber", {"delta": 0.4}, REAL),
+    ("LogCosh", {}, REAL),
+    ("Poisson", {}, POSITIVE),
+    ("KLDivergence", {}, CLASSES),
+    ("CosineSimilarity", {}, REAL),
+    ("CosineSimilarity", {"axis": 0}, REAL),
+    ("Dice", {}, BINARY),
+    ("Dice", {"axis": [1]}, BINARY),
+    ("Tversky", {"alpha": 0.3, "beta": 0.7}, BINARY),
+    ("Circle", {"gamma": 2.0}, lambda: (fill((6,), 0, 3, "int32"), fill((6, 5), -0.6, 0.6))),
+]
+
+
+def loss_cases():
+    for name, config, data in LOSSES:
+        for weighted in (False, True):
+            y_true, y_pred = data()
+            loss = getattr(keras.losses, name)(**config)
+            case = {"class_name": name, "config": config, "y_true": y_true.json(),
+                    "y_pred": y_pred.json()}
+            weight = None
+            if weighted and name not in ("Dice", "Tversky") and config.get("axis") != 0:
+                spec = fill((6,), 0, 2)
+                case["sample_weight"], weight = spec.json(), spec.array()
+            elif weighted:
+                continue
+            pred = tf.Variable(y_pred.array())
+            with tf.GradientTape() as tape:
+                out = loss(y_true.array(), pred, sample_weight=weight)
+                total = tf.reduce_sum(out)
+            case["loss"] = to_json(out.numpy())
+            case["gradient"] = to_json(tf.convert_to_tensor(tape.gradient(total, pred)).numpy())
+            yield case
+    for reduction in ("sum_over_batch_size", "sum", "mean_with_sample_weight"):
+        y_true, y_pred = fill((3, 4, 2)), fill((3, 4, 2))
+        mask = values((3, 4), [True, True, False, False] * 2 + [True] * 4, "bool")
+        pred = tf.Variable(y_pred.array())
+        with tf.GradientTape() as tape:
+            masked = tf.identity(pred)
+            kerasenv.set_mask(masked, tf.constant(mask.array()))
+            out = keras.losses.MeanSquaredError(reduction=reduction)(y_true.array(), masked)
+        yield {"class_name": "MeanSquaredError", "config": {"reduction": reduction},
+               "y_true": y_true.json(), "y_pred": y_pred.json(), "mask": mask.json(),
+               "loss": to_json(out.numpy()), "gradient": to_json(tape.gradient(out, pred).numpy())}
+
+
+METRICS = [
+    ("MeanSquaredError", {}, REAL), ("RootMeanSquaredError", {}, REAL),
+    ("MeanAbsoluteError", {}, REAL), ("MeanAbsolutePercentageError", {}, POSITIVE),
+    ("MeanSquaredLogarithmicError", {}, POSITIVE), ("CosineSimilarity", {}, REAL),
+    ("LogCoshError", {}, REAL), ("Hinge", {}, BINARY), ("SquaredHinge", {}, BINARY),
+    ("CategoricalHinge", {}, CLASSES), ("KLDivergence", {}, CLASSES), ("Poisson", {}, POSITIVE),
+    ("BinaryCrossentropy", {}, BINARY), ("CategoricalCrossentropy", {"from_logits": True}, CLASS_LOGITS),
+    ("SparseCategoricalCrossentropy", {}, LABELS),
+    ("Accuracy", {}, lambda: (fill((6, 1), 0, 2, "int32"), fill((6, 1), 0, 2, "int32"))),
+    ("BinaryAccuracy", {}, BINARY), ("BinaryAccuracy", {"threshold": 0.3}, BINARY),
+    ("CategoricalAccuracy", {}, CLASSES), ("SparseCategoricalAccuracy", {}, LABELS),
+    ("SparseCategoricalAccuracy", {}, LABEL_LOGITS),
+    ("TopKCategoricalAccuracy", {"k": 2}, CLASSES),
+    ("SparseTopKCategoricalAccuracy", {"k": 3}, LABELS),
+    ("TruePositives", {}, BINARY), ("TrueNegatives", {}, BINARY), ("FalsePositives", {}, BINARY),
+    ("FalseNegatives", {"thresholds": [0.2, 0.7]}, BINARY),
+    ("Precision", {}, BINARY), ("Recall", {}, BINARY), ("Precision", {"thresholds": 0.3}, BINARY),
+    ("Recall", {"top_k": 2}, BINARY), ("Precision", {"class_id": 1}, BINARY),
+    ("AUC", {}, BINARY), ("AUC", {"curve": "PR"}, BINARY),
+    ("AUC", {"num_thresholds": 20, "summation_method": "majoring"}, BINARY),
+    ("AUC", {"curve": "PR", "num_thresholds": 11, "summation_method": "minoring"}, BINARY),
+]
+
+
+def metric_cases():
+    for name, config, data in METRICS:
+        for weighted in (False, True):
+            metric = getattr(keras.metrics, name)(**config)
+            updates = []
+            for _ in range(2):
+                y_true, y_pred = data()
+                update = {"y_true": y_true.json(), "y_pred": y_pred.json()}
+                weight = None
+                if weighted:
+                    spec = fill((6,), 0, 2)
+                    update["sample_weight"], weight = spec.json(), spec.array()
+                metric.update_state(y_true.array(), y_pred.array(), sample_weight=weight)
+                updates.append(update)
+            yield {"class_name": name, "config": config, "updates": updates,
+                   "result": to_json(np.asarray(metric.result(), "float32"))}
+
+
+OPTIMIZERS = [
+    ("SGD", {}), ("SGD", {"momentum": 0.9}), ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("SGD", {"weight_decay": 0.1}), ("SGD", {"clipnorm": 0.5}), ("SGD", {"clipvalue": 0.3}),
+    ("SGD", {"global_clipnorm": 0.7, "momentum": 0.5}),
+    ("SGD", {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 3}),
+    ("SGD", {"gradient_accumulation_steps": 2, "momentum": 0.5}),
+    ("SGD", {"loss_scale_factor": 4.0}),
+    ("RMSprop", {}), ("RMSprop", {"momentum": 0.9}), ("RMSprop", {"centered": True}),
+    ("RMSprop", {"centered": True, "momentum": 0.5, "rho": 0.8}),
+    ("Adam", {}), ("Adam", {"amsgrad": True}), ("Adam", {"weight_decay": 0.01, "clipnorm": 1.0}),
+    ("AdamW", {}), ("Adagrad", {}), ("Adadelta", {"learning_rate": 1.0}), ("Adamax", {}),
+    ("Nadam", {}), ("Ftrl", {}), ("Ftrl", {"l1_regularization_strength": 0.01,
+                                          "l2_regularization_strength": 0.02, "beta": 0.1,
+                                          "l2_shrinkage_regularization_strength": 0.01}),
+    ("Lion", {}), ("Lamb", {}), ("Adafactor", {}),
+]
+
+
+def optimizer_cases():
+    for name, config in OPTIMIZERS:
+        config = {"learning_rate": 0.05, **config}
+        optimizer = getattr(keras.optimizers, name)(**config)
+        start = [fill((3, 4)), fill((4,))]
+        weights = [keras.Variable(s.array(), name=n) for s, n in zip(start, ("kernel", "bias"))]
+        steps = []
+        for _ in range(4):
+            gradients = [fill((3, 4)), fill((4,))]
+            optimizer.apply([tf.constant(g.array()) for g in gradients], weights)
+            steps.append([g.json() for g in gradients])
+        case = {"class_name": name, "config": config, "weights": [s.json() for s in start],
+                "gradients": steps, "weights_after": [to_json(w.numpy()) for w in weights]}
+        if name != "Adafactor":
+            case["variables"] = [[v.name, to_json(np.asarray(v.numpy()))]
+                                 for v in optimizer.variables]
+        yield case
+
+
+SCHEDULES = [
+    ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.9}),
+    ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 7, "decay_rate": 0.9,
+                          "staircase": True}),
+    ("InverseTimeDecay", {"initial_learning_rate": 0.1, "decay_steps": 3, "decay_rate": 0.5}),
+    ("PiecewiseConstantDecay", {"boundaries": [5, 9], "values": [1.0, 0.5, 0.1]}),
+    ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 10, "power": 2.0}),
+    ("PolynomialDecay", {"initial_learning_rate": 0.1, "decay_steps": 6, "cycle": True}),
+    ("CosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 12, "alpha": 0.1}),
+    ("CosineDecay", {"initial_learning_rate": 0.01, "decay_steps": 10, "warmup_target": 0.1,
+                     "warmup_steps": 4}),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 5}),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 4, "t_mul": 1.0,
+                             "m_mul": 0.5}),
+]
+
+
+def schedule_cases():
+    for name, config in SCHEDULES:
+        schedule = getattr(keras.optimizers.schedules, name)(**config)
+        rates = [float(schedule(step)) for step in range(20)]
+        yield {"class_name": name, "config": config, "rates": rates}
+
+
+def dense(units, **more):
+    return keras.layers.Dense(units, **more)
+
+
+def runs():
+    L1L2 = keras.regularizers.L1L2
+    yield ("sgd_momentum", [dense(8, activation="tanh", kernel_regularizer=L1L2(1e-3, 1e-2)),
+                            dense(1)], (20, 3), (fill((20, 3)), fill((20, 1))),
+           {"optimizer": keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True), "loss": "mse",
+            "metrics": ["mae"]}, {"epochs": 5, "batch_size": 6}, {})
+    yield ("rmsprop_constraint", [dense(6, activation="relu",
+                                        kernel_constraint=keras.constraints.MaxNorm(0.8)),
+                                  dense(4, activation="softmax",
+                                        activity_regularizer=keras.regularizers.L2(0.01))],
+           (24, 5), (fill((24, 5)), fill((24,), 0, 4, "int32")),
+           {"optimizer": keras.optimizers.RMSprop(0.01),
+            "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+           {"epochs": 4, "batch_size": 5, "validation_split": 0.25}, {})
+    yield ("adam_clipped", [dense(6, activation="sigmoid"), dense(1, activation="sigmoid")],
+           (16, 4), (fill((16, 4)), fill((16, 1), 0, 2, "int32")),
+           {"optimizer": keras.optimizers.Adam(0.02, global_clipnorm=0.1, weight_decay=0.01),
+            "loss": keras.losses.BinaryCrossentropy(label_smoothing=0.1),
+            "metrics": ["accuracy", "mse"], "weighted_metrics": ["mae"]},
+           {"epochs": 6, "batch_size": 4}, {"sample_weight": fill((16,), 0, 2)})
+    yield ("class_weight_schedule", [dense(3, activation="softmax")], (15, 4),
+           (fill((15, 4)), fill((15,), 0, 3, "int32")),
+           {"optimizer": keras.optimizers.SGD(
+               keras.optimizers.schedules.ExponentialDecay(0.5, 4, 0.8)),
+            "loss": "crossentropy", "metrics": ["sparse_categorical_crossentropy"]},
+           {"epochs": 5, "batch_size": 4, "class_weight": {0: 1.0, 1: 3.0, 2: 0.5}}, {})
+
+
+def run_case(layers, shape, data, compiled, fit, extra):
+    model = keras.Sequential([keras.Input(shape[1:])] + layers)
+    start = [fill(w.shape, -0.7, 0.7) for w in model.weights]
+    model.set_weights([s.array() for s in start])
+    model.compile(**compiled)
+    config = model.get_compile_config()
+    x, y = data
+    history = model.fit(x.array(), y.array(), shuffle=False, verbose=0, **fit,
+                        **{k: v.array() for k, v in extra.items()})
+    fit = dict(fit)
+    if "class_weight" in fit:
+        fit["class_weight"] = list(fit["class_weight"].values())
+    return {"keras": kerasenv.VERSION,
+            "layers": [{"class_name": type(l).__name__, "config": l.get_config()} for l in layers],
+            "weights": [s.json() for s in start], "compile_config": config, "x": x.json(),
+            "y": y.json(), "fit": fit, **{k: v.json() for k, v in extra.items()},
+            "history": history.history,
+            "weights_after": [to_json(w) for w in model.get_weights()],
+            "predictions": to_json(model.predict(x.array(), verbose=0))}
+
+
+def main():
+    write_lines("schedules.jsonl", list(schedule_cases()))
+    write_lines("optimizers.jsonl", list(optimizer_cases()))
+    write_lines("losses.jsonl", list(loss_cases()))
+    write_lines("metrics.jsonl", list(metric_cases()))
+    (HERE / "training").mkdir(exist_ok=True)
+    for name, *arguments in runs():
+        path = HERE / "training" / (name + ".json")
+        path.write_text(json.dumps(run_case(*arguments)) + "\n")
+        print(path.name)
+
+
+if __name__ == "__main__":
+    main()
