@@ -126,9 +126,9 @@ static kl_status lstm_forward(kl_op_frame *f)
     bool good = kl_lstm_forward(&l);
     f->out[1] = good ? last_step(f->saved[STATES]) : NULL;
     f->out[2] = good ? last_step(f->saved[CELLS]) : NULL;
-    kl_drop(w);
-    kl_drop(h0);
-    kl_drop(c0);
+    kl_drop_copy(w, f->in[RECURRENT]);
+    kl_drop_copy(h0, f->in[H0]);
+    kl_drop_copy(c0, f->in[C0]);
     kl_drop(mask);
     return f->out[1] && f->out[2] ? KL_OK : kl_last_status();
 }

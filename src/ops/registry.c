@@ -8,7 +8,7 @@
 #include "base/session.h"
 
 extern const kl_op *const kl_unary_ops[],
-    *const kl_binary_ops[], *const kl_select_ops[], *const kl_reduce_ops[],
+    *const kl_binary_ops[], *const kl_select_ops[], *const kl_axis_ops[],
                                                         *const kl_shape_ops[],
                                                             *const kl_product_ops[];
 
@@ -33,8 +33,8 @@ static void forget_ops(void)
 
 static const kl_op *find_builtin(const char *class_name)
 {
-    const kl_op *const *const tables[] = {kl_unary_ops,  kl_binary_ops, kl_select_ops,
-                                          kl_reduce_ops, kl_shape_ops,  kl_product_ops};
+    const kl_op *const *const tables[] = {kl_unary_ops, kl_binary_ops, kl_select_ops,
+                                          kl_axis_ops,  kl_shape_ops,  kl_product_ops};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const kl_op *const *op = tables[t]; *op; op++)
             if ((*op)->class_name && !strcmp((*op)->class_name, class_name))

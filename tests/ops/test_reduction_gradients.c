@@ -94,6 +94,34 @@ REDUCTIONS(OVER)
         {#name " over axes apart", name##_apart, flags, SHAPE},
 static const gradcheck_case reductions[] = {REDUCTIONS(OVER_ROWS)};
 
+/* Zeros in a product, one and two in a row. */
+static kl_tensor *prod_with_zeros(kl_tensor *const *x)
+{
+    const double factors[] = {1, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1, 1};
+    kl_tensor *zeros = kl_from_data(KL_FLOAT64, KL_DIMS(3, 4), factors);
+    zeros = kl_op_cast(zeros, (kl_dtype)x[0]->dtype);
+    /* The zeros must have gradients of their own: they are added to, not multiplied. */
+    kl_tensor *shifted =
+        kl_op_sub(x[0], kl_op_mul(kl_op_stop_gradient(x[0]), kl_op_rsub_scalar(zeros, 1)));
+    return kl_op_prod(shifted, KL_AXES(1), false);
+}
+
+static void products_of_zeros(void **state)
+{
+    (void)state;
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *x = kl_op_reshape(kl_arange(KL_FLOAT64, 1, 13, 1), KL_DIMS(3, 4)), *g = NULL;
+    kl_tape *tape = kl_tape_begin();
+    kl_tape_watch(tape, x);
+    kl_tensor *y = prod_with_zeros(&x);
+    assert_int_equal(kl_tape_gradient(tape, y, 1, &x, &g), KL_OK);
+    /* rows 1 0 3 4, 0 6 0 8, 9 10 11 12 */
+    const double expected[] = {0, 12, 0, 0, 0, 0, 0, 0, 1320, 1188, 1080, 990};
+    for (int i = 0; i < 12; i++)
+        assert_true(fabs(kl_tensor_at(g, i) - expected[i]) < 1e-9);
+    kl_scope_end(scope);
+}
+
 static void over_axes(void **state)
 {
     (void)state;
@@ -110,6 +138,7 @@ static void others(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(over_axes), cmocka_unit_test(others)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(over_axes), cmocka_unit_test(others),
+                                       cmocka_unit_test(products_of_zeros)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
