@@ -417,7 +417,8 @@ static bool run_gather(gather *x)
     make_items(x, x->items);
     x->panel_parts = 1;
     if (!x->narrow && !x->depthwise)
-        x->panel_parts = kl_max64(1, kl_min64(x->panels, CHUNKS / (x->groups * x->item_count)));
+        x->panel_parts =
+            kl_max64(1, kl_min64(x->panels, CHUNKS / kl_max64(1, x->groups * x->item_count)));
     kl_parallel_for(x->groups * x->panel_parts * x->item_count, run_item, x);
     kl_block_free(x->packed);
     kl_block_free(x->items);

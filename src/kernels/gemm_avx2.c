@@ -10,8 +10,8 @@
     KL_TILE_ROWS_8(X, 1)                                                                           \
     KL_TILE_ROWS_6(X, 2)                                                                           \
     KL_TILE_ROWS_4(X, 3)                                                                           \
-    KL_TILE_ROWS_3(X, 4) KL_TILE_ROWS_1(X, 5) KL_TILE_ROWS_1(X, 6) KL_TILE_ROWS_1(X, 7)            \
-        KL_TILE_ROWS_1(X, 8)
+    KL_TILE_ROWS_3(X, 4)                                                                           \
+    KL_TILE_ROWS_1(X, 5) KL_TILE_ROWS_1(X, 6) KL_TILE_ROWS_1(X, 7) KL_TILE_ROWS_1(X, 8)
 #define VECTORS 2
 
 #define T       float
