@@ -37,7 +37,7 @@ static double error_of(double factor, int order)
         gradcheck_gradients(&tripled_case, &values, (gradcheck_mode){KL_FLOAT64, false}, &got,
                             NULL);
     else
-        gradcheck_second(&tripled_case, &values, &got);
+        gradcheck_second(&tripled_case, &values, (gradcheck_mode){KL_FLOAT64, false}, &got);
     wrong_factor = 1;
     gradcheck_differences(&tripled_case, &values, order, &expected);
     double most = 0;
