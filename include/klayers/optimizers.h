@@ -134,6 +134,9 @@ typedef struct kl_optimizer_step {
     int64_t count;
     void *value;
     const void *gradient;
+    const void *squares; /* what stands for the gradient's squares (before `scale`), where rows of
+                            an embedding came several times: Keras squares before it adds them
+                            up. NULL: the gradient squared */
     void *slots[4];
     double learning_rate;
     int64_t step;    /* this update's number, from 1 */

@@ -53,7 +53,6 @@ KL_OPTIMIZER_RULES(KL_DECLARE_RULE_)
 #undef KL_DECLARE_RULE_
 double kl_adagrad_initial(const void *state, int index);
 double kl_ftrl_initial(const void *state, int index);
-bool kl_always_sparse(const void *state);
 bool kl_sgd_sparse(const void *state);
 void kl_nadam_begin(const void *state, kl_optimizer_step *step);
 

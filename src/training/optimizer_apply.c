@@ -12,7 +12,10 @@ enum { UPDATE_GRAIN = 32768 };
 /* What a step needs of one weight. */
 typedef struct weight_update {
     kl_optimizer_weight *weight;
-    kl_tensor *gradient; /* contiguous, in the weight's wide dtype; NULL: passed over */
+    kl_tensor *gradient; /* contiguous, in the weight's wide dtype */
+    kl_tensor *squares;  /* see kl_optimizer_step; NULL: the gradient squared */
+    bool clipped;        /* by value, before rows were added up */
+    kl_tensor *rows;     /* the gradient has only these rows; NULL: all */
     double square;       /* of its norm, where that is needed */
 } weight_update;
 
@@ -69,6 +72,14 @@ static double sum_of_squares(const kl_tensor *tensor)
     return sum;
 }
 
+static double sum_of(const kl_tensor *tensor)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < tensor->size; i++)
+        sum += kl_tensor_at(tensor, i);
+    return sum;
+}
+
 /* ---- Gradients ------------------------------------------------------------------------------ */
 
 /* Whether the rows of a gradient may be updated alone, with the numbers of the whole. */
@@ -81,24 +92,40 @@ static bool rows_suffice(const kl_optimizer *o, const kl_optimizer_weight *w)
            isnan(a->clipvalue) && w->weight->value->dtype == wide_dtype(w->weight->value);
 }
 
+/* The rows that a gradient of rows holds, as a tensor of their own. */
+static kl_tensor *used_rows(const kl_tensor *gradient)
+{
+    int64_t shape[KL_MAX_RANK], strides[KL_MAX_RANK];
+    memcpy(shape, gradient->shape, sizeof shape);
+    shape[0] = gradient->rows->size;
+    kl_c_strides(gradient->rank, shape, strides);
+    return kl_alias_as(gradient, gradient->rank, shape, strides, 0);
+}
+
 static kl_status ready_gradient(const kl_optimizer *o, weight_update *u, kl_tensor *gradient)
 {
     const kl_tensor *value = u->weight->weight->value;
     kl_dtype dtype = wide_dtype(value);
     kl_tensor *g = gradient;
     if (g->rows) {
-        kl_tensor *rows = g->rows;
-        if (!rows_suffice(o, u->weight)) {
-            g = kl_op_scatter_add(rows, g, value->shape[0]);
-            rows = NULL;
+        kl_tensor *used = kl_alias(g->rows), *updates = used_rows(g);
+        if (!used || !updates)
+            return kl_last_status();
+        if (rows_suffice(o, u->weight)) {
+            u->rows = used;
+            u->gradient = updates->dtype == dtype ? updates : kl_op_cast(updates, dtype);
+            return u->gradient ? KL_OK : kl_last_status();
         }
-        if (g && rows) {
-            kl_tensor *plain = g->dtype == dtype ? kl_contiguous(g) : kl_op_cast(g, dtype);
-            if (plain && plain != g && !plain->rows)
-                plain->rows = kl_hold(rows);
-            u->gradient = plain;
-            return plain ? KL_OK : kl_last_status();
+        if (args_of(o)->clipvalue > 0 && !u->weight->accumulator) {
+            double limit = args_of(o)->clipvalue * kl_optimizer_loss_scale(o);
+            updates = kl_op_clip(updates, -limit, limit);
+            u->clipped = true;
         }
+        kl_tensor *wide = updates ? kl_op_cast(updates, dtype) : NULL;
+        g = kl_op_scatter_add(used, wide, value->shape[0]);
+        if (g && !u->weight->accumulator &&
+            !(u->squares = kl_op_scatter_add(used, kl_op_square(wide), value->shape[0])))
+            return kl_last_status();
     }
     if (!g)
         return kl_last_status();
@@ -146,6 +173,8 @@ static void rule_chunk(void *arg, int64_t chunk)
     int64_t begin = kl_split_begin(job->split, chunk), end = kl_split_begin(job->split, chunk + 1);
     kl_optimizer_step step = job->step;
     size_t skip = (size_t)begin * job->bytes;
+    if (step.squares)
+        step.squares = (const char *)step.squares + skip;
     step.count = end - begin;
     step.value = (char *)step.value + skip;
     step.gradient = (const char *)step.gradient + skip;
@@ -166,9 +195,9 @@ static void run_rule(rule_job *job)
 }
 
 /* Each row that the gradient has, one after another: a row may come more than once. */
-static kl_status update_rows(rule_job *job, const kl_tensor *gradient, int64_t rows)
+static kl_status update_rows(rule_job *job, const weight_update *u, int64_t rows)
 {
-    const kl_tensor *index = gradient->rows;
+    const kl_tensor *index = u->rows, *gradient = u->gradient;
     const kl_optimizer_step whole = job->step;
     int64_t width = index->size ? gradient->size / index->size : 0;
     for (int64_t i = 0; i < index->size; i++) {
@@ -207,14 +236,15 @@ static kl_status update_weight(rule_job *job, const weight_update *u)
     job->step.shape = value->shape;
     job->step.value = kl_tensor_mutable_data(wide);
     job->step.gradient = u->gradient->data;
+    job->step.squares = u->squares ? u->squares->data : NULL;
     for (int i = 0; i < KL_OPTIMIZER_SLOTS; i++) {
         slots[i] = widened(u->weight->slots[i], dtype);
         if (!slots[i] && u->weight->slots[i])
             return kl_last_status();
         job->step.slots[i] = slots[i] ? kl_tensor_mutable_data(slots[i]) : NULL;
     }
-    if (u->gradient->rows)
-        return update_rows(job, u->gradient, value->shape[0]);
+    if (u->rows)
+        return update_rows(job, u, value->shape[0]);
     run_rule(job);
     kl_status status = wide == value ? KL_OK : kl_tensor_assign(value, wide);
     for (int i = 0; !status && i < KL_OPTIMIZER_SLOTS; i++)
@@ -248,7 +278,9 @@ static kl_status update_all(kl_optimizer *o, int count, weight_update *updates,
     bool by_norm = a->clipnorm > 0, global = a->global_clipnorm > 0;
     double total = 0;
     for (int i = 0; i < count && (by_norm || global); i++) {
-        updates[i].square = sum_of_squares(updates[i].gradient) * scale * scale;
+        const weight_update *u = &updates[i];
+        double sum = u->squares ? sum_of(u->squares) : sum_of_squares(u->gradient);
+        updates[i].square = sum * scale * scale;
         total += updates[i].square;
     }
     for (int i = 0; i < count; i++) {
@@ -258,7 +290,8 @@ static kl_status update_all(kl_optimizer *o, int count, weight_update *updates,
         else if (global)
             factor *= clip_factor(sqrt(total), a->global_clipnorm);
         job.step.scale = factor;
-        job.step.limit = !by_norm && !global && a->clipvalue > 0 ? a->clipvalue : INFINITY;
+        bool by_value = !by_norm && !global && a->clipvalue > 0 && !updates[i].clipped;
+        job.step.limit = by_value ? a->clipvalue : INFINITY;
         job.step.decay = isnan(a->weight_decay) || !updates[i].weight->decays
                              ? 0
                              : a->weight_decay * learning_rate;
@@ -335,6 +368,7 @@ static kl_status ready_updates(kl_optimizer *o, int count, kl_weight *const *wei
         if (!gradients[i])
             continue;
         weight_update *u = &updates[*used];
+        *u = (weight_update){0};
         u->weight = find_weight(o, weights[i], i);
         kl_status status = u->weight ? ready_gradient(o, u, gradients[i]) : kl_last_status();
         if (status)

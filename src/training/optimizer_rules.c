@@ -1,5 +1,6 @@
 /* The update rule of every optimizer, for float and double. */
 #include <math.h>
+#include "kernels/elementwise_table.h"
 #include "training/optimizer.h"
 
 #define REAL       float
@@ -25,7 +26,42 @@
         else                                                                                       \
             id##_f32(state, step);                                                                 \
     }
-KL_OPTIMIZER_RULES(DISPATCH)
+DISPATCH(sgd)
+DISPATCH(rmsprop)
+DISPATCH(adagrad)
+DISPATCH(adadelta)
+DISPATCH(adamax)
+DISPATCH(nadam)
+DISPATCH(ftrl)
+DISPATCH(lion)
+DISPATCH(lamb)
+DISPATCH(adafactor)
+
+/* The kernel of the instruction set in use does all but clipping by value. */
+static void adam_by_kernel(const kl_adam_args *a, const kl_optimizer_step *s)
+{
+    const float step = (float)s->step;
+    const float power_1 = powf((float)a->beta_1, step), power_2 = powf((float)a->beta_2, step);
+    const kl_adam_step kernel = {.one_minus_beta_1 = (float)(1 - a->beta_1),
+                                 .one_minus_beta_2 = (float)(1 - a->beta_2),
+                                 .rate =
+                                     (float)s->learning_rate * sqrtf(1 - power_2) / (1 - power_1),
+                                 .epsilon = (float)a->epsilon,
+                                 .gradient_scale = (float)s->scale,
+                                 .decay = (float)s->decay};
+    kl_elementwise_kernels()->adam_f32(s->count, &kernel, s->value, s->gradient, s->slots[0],
+                                       s->slots[1], a->amsgrad ? s->slots[2] : NULL);
+}
+
+void kl_adam_update(const void *state, const kl_optimizer_step *step)
+{
+    if (step->dtype == KL_FLOAT64)
+        adam_f64(state, step);
+    else if (isinf(step->limit) && !step->squares)
+        adam_by_kernel(state, step);
+    else
+        adam_f32(state, step);
+}
 
 const char *kl_sgd_slots(const void *state)
 {
@@ -94,11 +130,6 @@ double kl_adagrad_initial(const void *state, int index)
 double kl_ftrl_initial(const void *state, int index)
 {
     return index ? 0 : ((const kl_ftrl_args *)state)->initial_accumulator_value;
-}
-
-bool kl_always_sparse(const void *state)
-{
-    return true;
 }
 
 bool kl_sgd_sparse(const void *state)

@@ -7,7 +7,7 @@
 typedef struct RULE(view) {
     int64_t n;
     REAL *w;
-    const REAL *g;
+    const REAL *g, *q;
     REAL *slot[4];
     REAL rate, scale, limit, decay;
 } RULE(view);
@@ -17,6 +17,7 @@ static RULE(view) RULE(view_of)(const kl_optimizer_step *s)
     return (RULE(view)){s->count,
                         s->value,
                         s->gradient,
+                        s->squares,
                         {s->slots[0], s->slots[1], s->slots[2], s->slots[3]},
                         (REAL)s->learning_rate,
                         (REAL)s->scale,
@@ -29,6 +30,12 @@ static inline REAL RULE(gradient)(const RULE(view) * v, int64_t i)
     REAL g = v->g[i] * v->scale;
     g = g > v->limit ? v->limit : g;
     return g < -v->limit ? -v->limit : g;
+}
+
+/* The square of the gradient g of element i, or what stands for it. */
+static inline REAL RULE(square)(const RULE(view) * v, int64_t i, REAL g)
+{
+    return v->q ? v->q[i] * v->scale * v->scale : g * g;
 }
 
 static inline REAL RULE(weight)(const RULE(view) * v, int64_t i)
@@ -63,7 +70,7 @@ static void RULE(rmsprop)(const kl_rmsprop_args *a, const kl_optimizer_step *s)
     const REAL inertia = (REAL)a->momentum;
     for (int64_t i = 0; i < v.n; i++) {
         REAL g = RULE(gradient)(&v, i), x = RULE(weight)(&v, i);
-        velocity[i] = rho * velocity[i] + rest * (g * g);
+        velocity[i] = rho * velocity[i] + rest * RULE(square)(&v, i, g);
         REAL below = velocity[i] + epsilon;
         if (average) {
             average[i] = rho * average[i] + rest * g;
@@ -90,7 +97,7 @@ static void RULE(adam)(const kl_adam_args *a, const kl_optimizer_step *s)
         for (int64_t i = 0; i < v.n; i++) {
             REAL g = RULE(gradient)(&v, i), x = RULE(weight)(&v, i);
             m[i] += (g - m[i]) * rest_1;
-            u[i] += (g * g - u[i]) * rest_2;
+            u[i] += (RULE(square)(&v, i, g) - u[i]) * rest_2;
             w[i] = x - m[i] * alpha / (SQRT(u[i]) + epsilon);
         }
         return;
@@ -98,7 +105,7 @@ static void RULE(adam)(const kl_adam_args *a, const kl_optimizer_step *s)
     for (int64_t i = 0; i < v.n; i++) {
         REAL g = RULE(gradient)(&v, i), x = RULE(weight)(&v, i);
         m[i] += (g - m[i]) * rest_1;
-        u[i] += (g * g - u[i]) * rest_2;
+        u[i] += (RULE(square)(&v, i, g) - u[i]) * rest_2;
         most[i] = most[i] > u[i] ? most[i] : u[i];
         w[i] = x - m[i] * alpha / (SQRT(most[i]) + epsilon);
     }
@@ -111,7 +118,7 @@ static void RULE(adagrad)(const kl_adagrad_args *a, const kl_optimizer_step *s)
     const REAL epsilon = (REAL)a->epsilon;
     for (int64_t i = 0; i < v.n; i++) {
         REAL g = RULE(gradient)(&v, i), x = RULE(weight)(&v, i);
-        sum[i] += g * g;
+        sum[i] += RULE(square)(&v, i, g);
         w[i] = x - v.rate * g / SQRT(sum[i] + epsilon);
     }
 }
@@ -123,7 +130,7 @@ static void RULE(adadelta)(const kl_adadelta_args *a, const kl_optimizer_step *s
     const REAL rho = (REAL)a->rho, rest = (REAL)(1 - a->rho), epsilon = (REAL)a->epsilon;
     for (int64_t i = 0; i < v.n; i++) {
         REAL g = RULE(gradient)(&v, i), x = RULE(weight)(&v, i);
-        squares[i] = rho * squares[i] + rest * (g * g);
+        squares[i] = rho * squares[i] + rest * RULE(square)(&v, i, g);
         REAL change = -(SQRT(changes[i] + epsilon) * g / SQRT(squares[i] + epsilon));
         changes[i] = rho * changes[i] + rest * (change * change);
         w[i] = x + v.rate * change;
@@ -157,7 +164,7 @@ static void RULE(nadam)(const kl_nadam_args *a, const kl_optimizer_step *s)
     for (int64_t i = 0; i < v.n; i++) {
         REAL g = RULE(gradient)(&v, i), x = RULE(weight)(&v, i);
         m[i] += (g - m[i]) * (1 - beta_1);
-        u[i] += (g * g - u[i]) * (1 - beta_2);
+        u[i] += (RULE(square)(&v, i, g) - u[i]) * (1 - beta_2);
         REAL ahead = next * m[i] / (1 - product_next) + (1 - now) * g / (1 - product);
         w[i] = x - ahead * v.rate / (SQRT(u[i] / below) + epsilon);
     }
@@ -172,7 +179,7 @@ static void RULE(ftrl)(const kl_ftrl_args *a, const kl_optimizer_step *s)
     const REAL shrink = (REAL)(2 * a->l2_shrinkage_regularization_strength);
     for (int64_t i = 0; i < v.n; i++) {
         REAL g = RULE(gradient)(&v, i), x = RULE(weight)(&v, i);
-        REAL grown = sum[i] + g * g, up = POW(grown, power);
+        REAL grown = sum[i] + RULE(square)(&v, i, g), up = POW(grown, power);
         linear[i] += g + shrink * x - (up - POW(sum[i], power)) / v.rate * x;
         REAL clipped = linear[i] > l1 ? l1 : linear[i] < -l1 ? -l1 : linear[i];
         w[i] = (clipped - linear[i]) / (up / v.rate + 2 * l2);
@@ -206,7 +213,7 @@ static void RULE(lamb)(const kl_lamb_args *a, const kl_optimizer_step *s)
         REAL g = RULE(gradient)(&v, i);
         w[i] = RULE(weight)(&v, i);
         m[i] += (g - m[i]) * rest_1;
-        u[i] += (g * g - u[i]) * rest_2;
+        u[i] += (RULE(square)(&v, i, g) - u[i]) * rest_2;
         REAL change = m[i] / below_1 / (SQRT(u[i] / below_2) + epsilon);
         weights += (double)w[i] * (double)w[i];
         changes += (double)change * (double)change;
@@ -229,8 +236,9 @@ static void RULE(factor)(const RULE(view) * v, const kl_adafactor_args *a, REAL 
         for (int64_t i = 0; i < height; i++) {
             double sum = 0;
             for (int64_t j = 0; j < width; j++) {
-                REAL g = RULE(gradient)(v, base + i * width + j);
-                sum += (double)(g * g + (REAL)a->epsilon_1);
+                const int64_t at = base + i * width + j;
+                REAL g = RULE(gradient)(v, at);
+                sum += (double)(RULE(square)(v, at, g) + (REAL)a->epsilon_1);
             }
             r[k * height + i] = beta * r[k * height + i] + (1 - beta) * (REAL)(sum / (double)width);
             all += (double)r[k * height + i];
@@ -238,8 +246,9 @@ static void RULE(factor)(const RULE(view) * v, const kl_adafactor_args *a, REAL 
         for (int64_t j = 0; j < width; j++) {
             double sum = 0;
             for (int64_t i = 0; i < height; i++) {
-                REAL g = RULE(gradient)(v, base + i * width + j);
-                sum += (double)(g * g + (REAL)a->epsilon_1);
+                const int64_t at = base + i * width + j;
+                REAL g = RULE(gradient)(v, at);
+                sum += (double)(RULE(square)(v, at, g) + (REAL)a->epsilon_1);
             }
             c[k * width + j] = beta * c[k * width + j] + (1 - beta) * (REAL)(sum / (double)height);
         }
@@ -269,7 +278,7 @@ static void RULE(adafactor)(const kl_adafactor_args *a, const kl_optimizer_step 
     } else {
         for (int64_t i = 0; i < v.n; i++) {
             REAL g = RULE(gradient)(&v, i);
-            full[i] = beta * full[i] + (1 - beta) * (g * g + (REAL)a->epsilon_1);
+            full[i] = beta * full[i] + (1 - beta) * (RULE(square)(&v, i, g) + (REAL)a->epsilon_1);
         }
     }
     for (int64_t i = 0; i < v.n; i++) {

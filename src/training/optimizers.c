@@ -164,7 +164,7 @@ static const kl_field adafactor_fields[] = {
     X(rmsprop, "RMSprop", rmsprop, (.whole = false))                                               \
     X(adam, "Adam", adam, (.whole = false))                                                        \
     X(adamw, "AdamW", adam, (.whole = false))                                                      \
-    X(adagrad, "Adagrad", adagrad, (.initial = kl_adagrad_initial, .sparse = kl_always_sparse))    \
+    X(adagrad, "Adagrad", adagrad, (.initial = kl_adagrad_initial))                                \
     X(adadelta, "Adadelta", adadelta, (.whole = false))                                            \
     X(adamax, "Adamax", adamax, (.whole = false))                                                  \
     X(nadam, "Nadam", nadam, (.scalar = "u_product", .begin = kl_nadam_begin))                     \

@@ -52,7 +52,7 @@ static kl_tensor *scalar_of(kl_tensor *loss)
 
 /* The compiled losses, weighted and added up; NULL without an error if there are none. */
 static kl_status compiled_loss(kl_training_state *t, const kl_step_batch *batch, kl_tensors out,
-                               double samples, kl_tensor **total)
+                               kl_tensor **total)
 {
     *total = NULL;
     for (int i = 0; i < t->outputs; i++) {
@@ -63,8 +63,10 @@ static kl_status compiled_loss(kl_training_state *t, const kl_step_batch *batch,
         if (!loss)
             return kl_last_status();
         if (t->output_means) {
-            t->output_means[i].mean.total += kl_tensor_at(loss, 0) * samples;
-            t->output_means[i].mean.count += samples;
+            /* Every batch counts alike here, unlike in the total: Keras's compiled step doesn't
+               know the batch's size where it adds these up. */
+            t->output_means[i].mean.total += kl_tensor_at(loss, 0);
+            t->output_means[i].mean.count += 1;
         }
         if (t->loss_weight_count)
             loss = kl_op_mul_scalar(loss, (double)t->loss_weights[i]);
@@ -199,7 +201,7 @@ static kl_status run_step(kl_training_state *t, kl_context *ctx, const kl_step_b
     if (!status)
         status = kl_training_resolve(t, batch->targets, batch->y, out);
     if (!status)
-        status = compiled_loss(t, batch, out, samples, &loss);
+        status = compiled_loss(t, batch, out, &loss);
     if (!status)
         status = add_penalties(t, ctx, &loss);
     if (!status && !loss)

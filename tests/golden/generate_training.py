@@ -261,25 +261,76 @@ def runs():
            {"epochs": 5, "batch_size": 4, "class_weight": {0: 1.0, 1: 3.0, 2: 0.5}}, {})
 
 
+    for name, optimizer in (
+            ("embedding_sgd", keras.optimizers.SGD(0.3)),
+            ("embedding_momentum", keras.optimizers.SGD(0.1, momentum=0.8)),
+            ("embedding_adagrad", keras.optimizers.Adagrad(0.2)),
+            ("embedding_adam", keras.optimizers.Adam(0.02)),
+            ("embedding_rmsprop", keras.optimizers.RMSprop(0.02, clipnorm=0.05))):
+        yield (name, [keras.layers.Embedding(9, 4), keras.layers.Flatten(),
+                      dense(3, activation="softmax")], (12, 5),
+               (fill((12, 5), 0, 7, "int32"), fill((12,), 0, 3, "int32")),
+               {"optimizer": optimizer, "loss": "sparse_categorical_crossentropy"},
+               {"epochs": 3, "batch_size": 5}, {})
+    yield ("convolution", [keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
+                           keras.layers.BatchNormalization(), keras.layers.MaxPooling2D(2),
+                           keras.layers.Flatten(), dense(3)], (14, 6, 6, 2),
+           (fill((14, 6, 6, 2)), fill((14, 1), 0, 3, "int32")),
+           {"optimizer": keras.optimizers.Adam(0.003, amsgrad=True),
+            "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            "metrics": ["acc", "sparse_top_k_categorical_accuracy"]},
+           {"epochs": 3, "batch_size": 7, "validation_split": 0.3}, {})
+    yield ("averaged", [dense(5, activation="relu"), dense(2)], (10, 3),
+           (fill((10, 3)), fill((10, 2))),
+           {"optimizer": keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.7,
+                                              gradient_accumulation_steps=2),
+            "loss": "huber", "metrics": ["mse", "cosine_similarity"]},
+           {"epochs": 3, "batch_size": 3}, {})
+    a = keras.Input((3,), name="left")
+    b = keras.Input((2,), name="right")
+    h = dense(6, activation="tanh")(keras.layers.Concatenate()([a, b]))
+    model = keras.Model([a, b], [dense(1, name="value")(h),
+                                 dense(3, activation="softmax", name="kind")(h)])
+    yield ("two_outputs", model, (16,),
+           ([fill((16, 3)), fill((16, 2))], [fill((16, 1)), fill((16,), 0, 3, "int32")]),
+           {"optimizer": keras.optimizers.SGD(0.1),
+            "loss": ["mse", "sparse_categorical_crossentropy"], "loss_weights": [0.5, 2.0],
+            "metrics": [["mae"], ["accuracy", "sparse_categorical_crossentropy"]]},
+           {"epochs": 3, "batch_size": 6}, {})
+
+
+def listed(data):
+    return data if isinstance(data, list) else [data]
+
+
 def run_case(layers, shape, data, compiled, fit, extra):
-    model = keras.Sequential([keras.Input(shape[1:])] + layers)
-    start = [fill(w.shape, -0.7, 0.7) for w in model.weights]
+    if isinstance(layers, keras.Model):
+        model = layers
+        form = {"model": {"class_name": "Functional", "config": model.get_config()}}
+    else:
+        model = keras.Sequential([keras.Input(shape[1:])] + layers)
+        form = {"layers": [{"class_name": type(l).__name__, "config": l.get_config()}
+                           for l in layers]}
+    # Moving variances must stay positive.
+    start = [fill(w.shape, 0.2, 1.2) if "variance" in w.path else fill(w.shape, -0.7, 0.7)
+             for w in model.weights]
     model.set_weights([s.array() for s in start])
     model.compile(**compiled)
     config = model.get_compile_config()
-    x, y = data
-    history = model.fit(x.array(), y.array(), shuffle=False, verbose=0, **fit,
+    x, y = ([spec.array() for spec in listed(part)] for part in data)
+    x, y = (part if len(part) > 1 else part[0] for part in (x, y))
+    history = model.fit(x, y, shuffle=False, verbose=0, **fit,
                         **{k: v.array() for k, v in extra.items()})
     fit = dict(fit)
     if "class_weight" in fit:
         fit["class_weight"] = list(fit["class_weight"].values())
-    return {"keras": kerasenv.VERSION,
-            "layers": [{"class_name": type(l).__name__, "config": l.get_config()} for l in layers],
-            "weights": [s.json() for s in start], "compile_config": config, "x": x.json(),
-            "y": y.json(), "fit": fit, **{k: v.json() for k, v in extra.items()},
-            "history": history.history,
+    predictions = model.predict(x, verbose=0)
+    return {"keras": kerasenv.VERSION, **form, "weights": [s.json() for s in start],
+            "compile_config": config, "x": [spec.json() for spec in listed(data[0])],
+            "y": [spec.json() for spec in listed(data[1])], "fit": fit,
+            **{k: v.json() for k, v in extra.items()}, "history": history.history,
             "weights_after": [to_json(w) for w in model.get_weights()],
-            "predictions": to_json(model.predict(x.array(), verbose=0))}
+            "predictions": [to_json(p) for p in listed(predictions)]}
 
 
 def main():

@@ -2,23 +2,36 @@
 #include "training/golden_lines.h"
 #include "training/losses.h"
 
-static kl_model *model_of(const kl_config *c)
+static kl_layer *layer_of(const kl_config *form)
+{
+    char *json = kl_config_print(kl_config_get(form, "config"), false);
+    const char *name = kl_config_as_string(kl_config_get(form, "class_name"));
+    kl_layer *layer = kl_layer_from_config(name, json);
+    if (!layer)
+        fail_msg("%s: %s", name, kl_last_error());
+    kl_config_free_text(json);
+    return layer;
+}
+
+static kl_model *sequential_of(const kl_config *layers, const kl_config *x)
 {
     kl_model *model = kl_sequential();
-    const kl_config *layers = kl_config_get(c, "layers"), *x = kl_config_get(c, "x");
     kl_input_layer_args input = kl_input_layer_defaults();
     const kl_config *dims = kl_config_get(x, "shape");
     for (size_t i = 1; i < kl_config_count(dims); i++)
         kl_config_as_int(kl_config_at(dims, i), &input.shape[i - 1]);
     kl_add(model, kl_input_layer_new(&input));
-    for (size_t i = 0; i < kl_config_count(layers); i++) {
-        const kl_config *layer = kl_config_at(layers, i);
-        char *json = kl_config_print(kl_config_get(layer, "config"), false);
-        const char *name = kl_config_as_string(kl_config_get(layer, "class_name"));
-        if (kl_add(model, kl_layer_from_config(name, json)))
-            fail_msg("%s: %s", name, kl_last_error());
-        kl_config_free_text(json);
-    }
+    for (size_t i = 0; i < kl_config_count(layers); i++)
+        assert_int_equal(kl_add(model, layer_of(kl_config_at(layers, i))), KL_OK);
+    return model;
+}
+
+static kl_model *model_of(const kl_config *c)
+{
+    const kl_config *form = kl_config_get(c, "model");
+    kl_model *model =
+        form ? layer_of(form)
+             : sequential_of(kl_config_get(c, "layers"), kl_config_at(kl_config_get(c, "x"), 0));
     const kl_config *weights = kl_config_get(c, "weights");
     kl_tensor *values[16];
     int count = (int)kl_config_count(weights);
@@ -49,6 +62,14 @@ static void judge_history(const kl_history *history, const kl_config *expected)
     assert_null(kl_history_name(history, kl_config_count(expected)));
 }
 
+static int tensors_of(const kl_config *list, kl_tensor **out)
+{
+    int count = (int)kl_config_count(list);
+    for (int i = 0; i < count; i++)
+        out[i] = tensor_of(kl_config_at(list, (size_t)i));
+    return count;
+}
+
 static void judge_run(const kl_config *c, int line)
 {
     kl_model *model = model_of(c);
@@ -58,8 +79,8 @@ static void judge_run(const kl_config *c, int line)
     kl_fit_args args = kl_fit_defaults();
     float weights[16];
     args.model = model;
-    args.x = tensor_of(kl_config_get(c, "x"));
-    args.y = tensor_of(kl_config_get(c, "y"));
+    int inputs = tensors_of(kl_config_get(c, "x"), args.inputs);
+    int targets = tensors_of(kl_config_get(c, "y"), args.targets);
     args.sample_weight = tensor_of(kl_config_get(c, "sample_weight"));
     args.shuffle = false;
     args.verbose = 0;
@@ -81,8 +102,13 @@ static void judge_run(const kl_config *c, int line)
         assert_tensor(kl_weight_path(kl_layer_weight(model, (int)i)), line,
                       kl_weight_value(kl_layer_weight(model, (int)i)), kl_config_at(after, i),
                       2e-5);
-    kl_tensor *predicted = kl_predict(model, args.x, .batch_size = 7);
-    assert_tensor("predictions", line, predicted, kl_config_get(c, "predictions"), 2e-5);
+    kl_tensor *predicted[4];
+    assert_int_equal(kl_predict_many(model, inputs, args.inputs, 7, predicted), KL_OK);
+    for (int i = 0; i < targets; i++) {
+        assert_tensor("predictions", line, predicted[i],
+                      kl_config_at(kl_config_get(c, "predictions"), (size_t)i), 2e-5);
+        kl_release(predicted[i]);
+    }
     /* What the model was compiled with comes back from its own config. */
     kl_config *config = kl_model_compile_config(model);
     assert_int_equal(kl_model_compile_from_config(model, config), KL_OK);
@@ -90,9 +116,10 @@ static void judge_run(const kl_config *c, int line)
     assert_true(kl_config_equal(config, again));
     kl_config_free(config);
     kl_config_free(again);
-    kl_release(predicted);
-    kl_release(args.x);
-    kl_release(args.y);
+    for (int i = 0; i < inputs; i++)
+        kl_release(args.inputs[i]);
+    for (int i = 0; i < targets; i++)
+        kl_release(args.targets[i]);
     kl_release(args.sample_weight);
     kl_history_free(history);
     kl_layer_release(model);
@@ -107,14 +134,24 @@ RUN(sgd_momentum)
 RUN(rmsprop_constraint)
 RUN(adam_clipped)
 RUN(class_weight_schedule)
+RUN(embedding_sgd)
+RUN(embedding_momentum)
+RUN(embedding_adagrad)
+RUN(embedding_adam)
+RUN(embedding_rmsprop)
+RUN(convolution)
+RUN(averaged)
+RUN(two_outputs)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sgd_momentum),
-        cmocka_unit_test(rmsprop_constraint),
-        cmocka_unit_test(adam_clipped),
-        cmocka_unit_test(class_weight_schedule),
+        cmocka_unit_test(sgd_momentum),      cmocka_unit_test(rmsprop_constraint),
+        cmocka_unit_test(adam_clipped),      cmocka_unit_test(class_weight_schedule),
+        cmocka_unit_test(embedding_sgd),     cmocka_unit_test(embedding_momentum),
+        cmocka_unit_test(embedding_adagrad), cmocka_unit_test(embedding_adam),
+        cmocka_unit_test(embedding_rmsprop), cmocka_unit_test(convolution),
+        cmocka_unit_test(averaged),          cmocka_unit_test(two_outputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
