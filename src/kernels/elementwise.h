@@ -9,18 +9,17 @@
 #include "klayers/base.h"
 
 /* Unary functions; p, q, r are the parameters that some have. */
-#define KL_UNARY_LIST(X)                                                                           \
-    X(NEG)                                                                                         \
-    X(ABS)                                                                                         \
-    X(SIGN) X(SQUARE) X(SQRT) X(RSQRT) X(RECIPROCAL) X(EXP) X(EXPM1) X(LOG) X(LOG1P) X(LOG2)       \
-        X(LOG10) X(SIN) X(COS) X(TAN) X(ASIN) X(ACOS) X(ATAN) X(SINH) X(COSH) X(TANH) X(ASINH)     \
-            X(ACOSH) X(ATANH) X(ERF) X(FLOOR) X(CEIL) X(ROUND) X(CLIP) X(SIGMOID) X(RELU) X(RELU6) \
-                X(RELU_GENERAL) X(LEAKY_RELU) X(ELU) X(SELU) X(CELU) X(GELU) X(GELU_TANH)          \
-                    X(SOFTPLUS) X(SOFTSIGN) X(SILU) X(MISH) X(HARD_SIGMOID) X(HARD_SILU)           \
-                        X(HARD_TANH) X(HARD_SHRINK) X(SOFT_SHRINK) X(TANH_SHRINK) X(THRESHOLD)     \
-                            X(SQUAREPLUS) X(SPARSE_PLUS) X(SPARSE_SIGMOID) X(LOG_SIGMOID)          \
-                                X(ADD_SCALAR) X(MUL_SCALAR) X(POW_SCALAR) X(RSUB_SCALAR)           \
-                                    X(RDIV_SCALAR) X(MAX_SCALAR) X(MIN_SCALAR)
+// clang-format off
+#define KL_UNARY_LIST(X) \
+    X(NEG) X(ABS) X(SIGN) X(SQUARE) X(SQRT) X(RSQRT) X(RECIPROCAL) X(EXP) \
+    X(EXPM1) X(LOG) X(LOG1P) X(LOG2) X(LOG10) X(SIN) X(COS) X(TAN) \
+    X(ASIN) X(ACOS) X(ATAN) X(SINH) X(COSH) X(TANH) X(ASINH) X(ACOSH) \
+    X(ATANH) X(ERF) X(FLOOR) X(CEIL) X(ROUND) X(CLIP) X(SIGMOID) X(RELU) \
+    X(RELU6) X(RELU_GENERAL) X(LEAKY_RELU) X(ELU) X(SELU) X(CELU) X(GELU) X(GELU_TANH) \
+    X(SOFTPLUS) X(SOFTSIGN) X(SILU) X(MISH) X(HARD_SIGMOID) X(HARD_SILU) X(HARD_TANH) X(HARD_SHRINK) \
+    X(SOFT_SHRINK) X(TANH_SHRINK) X(THRESHOLD) X(SQUAREPLUS) X(SPARSE_PLUS) X(SPARSE_SIGMOID) X(LOG_SIGMOID) X(ADD_SCALAR) \
+    X(MUL_SCALAR) X(POW_SCALAR) X(RSUB_SCALAR) X(RDIV_SCALAR) X(MAX_SCALAR) X(MIN_SCALAR)
+// clang-format on
 typedef enum kl_unary {
 #define KL_UNARY_ENUM_(name) KL_UNARY_##name,
     KL_UNARY_LIST(KL_UNARY_ENUM_)

@@ -6,12 +6,14 @@
 
 /* The most rows of a tile of one, two, ... vectors. */
 #define ROWS 0, 8, 8, 8, 6, 4, 3, 3, 3
+// clang-format off
 #define SHAPES(X)                                                                                  \
     KL_TILE_ROWS_8(X, 1)                                                                           \
     KL_TILE_ROWS_8(X, 2)                                                                           \
     KL_TILE_ROWS_8(X, 3)                                                                           \
     KL_TILE_ROWS_6(X, 4) KL_TILE_ROWS_4(X, 5) KL_TILE_ROWS_3(X, 6) KL_TILE_ROWS_3(X, 7)            \
         KL_TILE_ROWS_3(X, 8)
+// clang-format on
 #define VECTORS 4
 
 #define T                   float

@@ -26,7 +26,7 @@ typedef struct walk {
 } walk;
 
 /* Rows of a gradient spread over a dense tensor of zeros. */
-static kl_tensor *densify(kl_tensor *rows)
+kl_tensor *kl_densify(kl_tensor *rows)
 {
     if (!rows->rows)
         return rows;
@@ -65,7 +65,7 @@ static kl_status accumulate(kl_tensor **slot, kl_tensor *grad, bool recorded)
     }
     if (!recorded && add_in_place(*slot, grad))
         return KL_OK;
-    kl_tensor *sum = kl_op_add(densify(*slot), densify(grad));
+    kl_tensor *sum = kl_op_add(kl_densify(*slot), kl_densify(grad));
     if (!sum)
         return kl_last_status();
     kl_hold(sum);
@@ -165,7 +165,7 @@ static kl_status backward_node(walk *w, struct kl_node *node, kl_tensor **dout)
         out[i] = node_value(output->value, output->version, (kl_dtype)output->dtype, output->rank,
                             output->shape, node->op->name, &status);
         if (dout[i] && dout[i]->rows) {
-            kl_tensor *dense = densify(dout[i]);
+            kl_tensor *dense = kl_densify(dout[i]);
             kl_hold(dense);
             kl_unhold(dout[i]);
             dout[i] = dense;
@@ -292,7 +292,7 @@ static kl_status collect(walk *w, size_t count, kl_tensor *const *sources, kl_te
         if (!found)
             continue;
         if (found->rows && !w->keep_rows) {
-            gradients[i] = densify(found);
+            gradients[i] = kl_densify(found);
         } else if (!kl_scope_is_open()) {
             gradients[i] = kl_retain(found);
         } else {
