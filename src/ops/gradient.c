@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/pool.h"
 #include "kernels/elementwise.h"
+#include "ops/common.h"
 #include "ops/recording.h"
 
 /* Where a walk through a composed form ends: at the inputs of the op that was composed. */
