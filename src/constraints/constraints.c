@@ -19,12 +19,23 @@ static kl_tensor *norms_along(kl_tensor *w, kl_ints axes)
     return kl_op_sqrt(kl_op_sum(kl_op_square(w), count, list, true));
 }
 
+/* Keras writes one axis as a number. */
+static kl_status write_axis(kl_ints axis, kl_config *config)
+{
+    return axis.count == 1 ? kl_config_set_int(config, "axis", axis.at[0]) : KL_OK;
+}
+
 static const kl_field max_norm_fields[] = {
     {"max_value", KL_FIELD_FLOAT, offsetof(kl_max_norm_args, max_value), "2", .doc = "largest norm",
      .min = 0, .max = 1e30},
     {"axis", KL_FIELD_INTS, offsetof(kl_max_norm_args, axis), "0",
      .doc = "axes that a norm is taken over; None: 0", .flags = KL_FIELD_OPTIONAL},
     {0}};
+
+static kl_status max_norm_get_config(const void *self, kl_config *config)
+{
+    return write_axis(((const kl_max_norm_args *)kl_object_state(self))->axis, config);
+}
 
 static kl_tensor *max_norm_call(const kl_constraint *self, kl_tensor *w)
 {
@@ -40,6 +51,7 @@ static const kl_constraint_vtable max_norm_class = {.size = sizeof(kl_constraint
                                                     .state_size = sizeof(kl_max_norm_args),
                                                     .args_size = sizeof(kl_max_norm_args),
                                                     .fields = max_norm_fields,
+                                                    .get_config = max_norm_get_config,
                                                     .call = max_norm_call};
 KL_DEFINE_CLASS(kl_max_norm, max_norm_class, kl_constraint, KL_KIND_CONSTRAINT)
 
@@ -53,6 +65,11 @@ static const kl_field min_max_norm_fields[] = {
     {"axis", KL_FIELD_INTS, offsetof(kl_min_max_norm_args, axis), "0",
      .doc = "axes that a norm is taken over; None: 0", .flags = KL_FIELD_OPTIONAL},
     {0}};
+
+static kl_status min_max_norm_get_config(const void *self, kl_config *config)
+{
+    return write_axis(((const kl_min_max_norm_args *)kl_object_state(self))->axis, config);
+}
 
 static kl_tensor *min_max_norm_call(const kl_constraint *self, kl_tensor *w)
 {
@@ -69,6 +86,7 @@ static const kl_constraint_vtable min_max_norm_class = {.size = sizeof(kl_constr
                                                         .state_size = sizeof(kl_min_max_norm_args),
                                                         .args_size = sizeof(kl_min_max_norm_args),
                                                         .fields = min_max_norm_fields,
+                                                        .get_config = min_max_norm_get_config,
                                                         .call = min_max_norm_call};
 KL_DEFINE_CLASS(kl_min_max_norm, min_max_norm_class, kl_constraint, KL_KIND_CONSTRAINT)
 
@@ -94,6 +112,11 @@ static const kl_field unit_norm_fields[] = {
      .doc = "axes that a norm is taken over; None: 0", .flags = KL_FIELD_OPTIONAL},
     {0}};
 
+static kl_status unit_norm_get_config(const void *self, kl_config *config)
+{
+    return write_axis(((const kl_unit_norm_args *)kl_object_state(self))->axis, config);
+}
+
 static kl_tensor *unit_norm_call(const kl_constraint *self, kl_tensor *w)
 {
     const kl_unit_norm_args *a = kl_object_state(self);
@@ -106,6 +129,7 @@ static const kl_constraint_vtable unit_norm_class = {.size = sizeof(kl_constrain
                                                      .state_size = sizeof(kl_unit_norm_args),
                                                      .args_size = sizeof(kl_unit_norm_args),
                                                      .fields = unit_norm_fields,
+                                                     .get_config = unit_norm_get_config,
                                                      .call = unit_norm_call};
 KL_DEFINE_CLASS(kl_unit_norm, unit_norm_class, kl_constraint, KL_KIND_CONSTRAINT)
 
@@ -127,10 +151,11 @@ static kl_tensor *radial_constraint_call(const kl_constraint *self, kl_tensor *w
         int64_t r = at / side, c = at % side;
         int64_t dr = r < half ? half - even - r : r - half;
         int64_t dc = c < half ? half - even - c : c - half;
-        /* Every ring takes the value of its place in the middle column. */
+        /* Keras takes the middle from [half - 1, half - 1] and ring i from the diagonal beyond. */
         int64_t ring = dr > dc ? dr : dc;
-        memcpy(out->data + (size_t)at * bytes,
-               from->data + (size_t)((half + ring) * side + half) * bytes, bytes);
+        int64_t place = ring == 0 ? (half ? half - 1 : 0) : half + ring - (even ? 0 : 1);
+        memcpy(out->data + (size_t)at * bytes, from->data + (size_t)(place * side + place) * bytes,
+               bytes);
     }
     return out;
 }

@@ -40,39 +40,28 @@ static kl_status draw(distribution kind, uint64_t seed, kl_tensor *out, double a
     return KL_OK;
 }
 
-static int64_t axis_of(int64_t axis, int rank)
-{
-    return axis < 0 ? axis + rank : axis;
-}
-
 /* Product of the sizes of listed axes. */
-static double product_of(const kl_tensor *x, kl_ints axes)
+static kl_status product_of(const kl_tensor *x, kl_ints axes, double *product)
 {
-    double product = 1;
+    *product = 1;
     for (size_t i = 0; i < axes.count; i++) {
-        int64_t axis = axis_of(axes.at[i], x->rank);
-        if (axis >= 0 && axis < x->rank)
-            product *= (double)x->shape[axis];
+        int64_t axis = axes.at[i] < 0 ? axes.at[i] + x->rank : axes.at[i];
+        if (axis < 0 || axis >= x->rank)
+            return kl_error(KL_ERROR_SHAPE, "axis %lld is out of range for %d dimensions",
+                            (long long)axes.at[i], x->rank);
+        *product *= (double)x->shape[axis];
     }
-    return product;
+    return KL_OK;
 }
 
 /* Keras's fans: a vector's are its size, a matrix's its sides, a kernel's [spatial..., in, out] its
-   channels times the window. */
-static void fans(const kl_tensor *x, kl_ints in, kl_ints out, double *fan_in, double *fan_out)
+   channels times the window; or what both lists of axes say. */
+static kl_status fans(const kl_tensor *x, kl_ints in, kl_ints out, double *fan_in, double *fan_out)
 {
     double window = 1;
-    if (in.at || out.at) {
-        for (int i = 0; i < x->rank; i++) {
-            bool listed = false;
-            for (size_t k = 0; k < in.count + out.count; k++)
-                listed =
-                    listed || axis_of(k < in.count ? in.at[k] : out.at[k - in.count], x->rank) == i;
-            window *= listed ? 1 : (double)x->shape[i];
-        }
-        *fan_in = product_of(x, in) * window;
-        *fan_out = product_of(x, out) * window;
-        return;
+    if (in.at && out.at) {
+        kl_status status = product_of(x, in, fan_in);
+        return status ? status : product_of(x, out, fan_out);
     }
     for (int i = 0; i < x->rank - 2; i++)
         window *= (double)x->shape[i];
@@ -81,13 +70,16 @@ static void fans(const kl_tensor *x, kl_ints in, kl_ints out, double *fan_in, do
         *fan_in = (double)x->shape[x->rank - 2] * window;
         *fan_out = (double)x->shape[x->rank - 1] * window;
     }
+    return KL_OK;
 }
 
 static kl_status scale_variance(uint64_t seed, kl_tensor *out, double scale, const char *mode,
                                 const char *kind, kl_ints in, kl_ints outputs)
 {
     double fan_in, fan_out;
-    fans(out, in, outputs, &fan_in, &fan_out);
+    kl_status status = fans(out, in, outputs, &fan_in, &fan_out);
+    if (status)
+        return status;
     double fan = !strcmp(mode, "fan_in")    ? fan_in
                  : !strcmp(mode, "fan_out") ? fan_out
                                             : (fan_in + fan_out) / 2;
@@ -165,7 +157,7 @@ static kl_status zeros_initializer_fill(const kl_initializer *self, uint64_t see
 static const kl_initializer_vtable zeros_initializer_class = {
     .size = sizeof(kl_initializer_vtable),
     .class_name = "Zeros",
-    .names = "zeros",
+    .names = "zeros|zero",
     .state_size = sizeof(kl_zeros_initializer_args),
     .args_size = sizeof(kl_zeros_initializer_args),
     .fields = zeros_initializer_fields,
@@ -182,7 +174,7 @@ static kl_status ones_initializer_fill(const kl_initializer *self, uint64_t seed
 static const kl_initializer_vtable ones_initializer_class = {
     .size = sizeof(kl_initializer_vtable),
     .class_name = "Ones",
-    .names = "ones",
+    .names = "ones|one",
     .state_size = sizeof(kl_ones_initializer_args),
     .args_size = sizeof(kl_ones_initializer_args),
     .fields = ones_initializer_fields,
@@ -590,6 +582,10 @@ kl_tensor *kl_initializer_call(const kl_initializer *initializer, kl_dtype dtype
     kl_tensor *out = kl_empty(made, rank, shape);
     if (!out)
         return NULL;
+    if (!out->buffer) { /* a run for shapes */
+        kl_release(kl_scope_detach(out));
+        return kl_stand_in(dtype, rank, shape);
+    }
     if (((const kl_initializer_vtable *)object->cls)->fill(initializer, seed_of(object), out)) {
         kl_release(kl_scope_detach(out));
         return NULL;
