@@ -45,11 +45,12 @@ static void unary_chunk(void *arg, int64_t chunk)
     int64_t at = kl_split_begin(job->split, chunk);
     int64_t n = kl_split_begin(job->split, chunk + 1) - at;
     if (job->wide && job->backward)
-        k->grad_f64[job->op](job->params, n, (const double *)job->x + at,
-                             (const double *)job->y + at, (const double *)job->dy + at,
-                             (double *)job->out + at);
+        kl_elementwise_portable.grad_f64[job->op](
+            job->params, n, (const double *)job->x + at, (const double *)job->y + at,
+            (const double *)job->dy + at, (double *)job->out + at);
     else if (job->wide)
-        k->unary_f64[job->op](job->params, n, (const double *)job->x + at, (double *)job->out + at);
+        kl_elementwise_portable.unary_f64[job->op](job->params, n, (const double *)job->x + at,
+                                                   (double *)job->out + at);
     else if (job->backward)
         k->grad_f32[job->op](job->params, n, (const float *)job->x + at, (const float *)job->y + at,
                              (const float *)job->dy + at, (float *)job->out + at);
@@ -110,7 +111,7 @@ void kl_binary_f32(kl_binary op, int64_t n, const float *a, int64_t sa, const fl
 void kl_binary_f64(kl_binary op, int64_t n, const double *a, int64_t sa, const double *b,
                    int64_t sb, double *out)
 {
-    kl_elementwise_kernels()->binary_f64[op](n, a, sa, b, sb, out);
+    kl_elementwise_portable.binary_f64[op](n, a, sa, b, sb, out);
 }
 
 static int64_t floor_div(int64_t x, int64_t y)

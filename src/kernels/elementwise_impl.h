@@ -192,7 +192,9 @@ DEFINE_SLOPES(double, D)
         }                                                                                          \
     }
 UNARY_FORMULAS(DEFINE_UNARY, float, F)
+#ifdef KL_TABLE_HAS_F64
 UNARY_FORMULAS(DEFINE_UNARY, double, D)
+#endif
 
 #define BINARY_LOOP(T, f, xi, yi)                                                                  \
     for (int64_t i = 0; i < n; i++) {                                                              \
@@ -228,7 +230,9 @@ UNARY_FORMULAS(DEFINE_UNARY, double, D)
     X(T, M, SQUARED_DIFFERENCE, (x - y) * (x - y))                                                 \
     X(T, M, ATAN2, M(m_atan2)(x, y))
 BINARY_FORMULAS(DEFINE_BINARY, float, F)
+#ifdef KL_TABLE_HAS_F64
 BINARY_FORMULAS(DEFINE_BINARY, double, D)
+#endif
 
 static void accumulate(int64_t n, const float *x, float *y)
 {
@@ -378,11 +382,17 @@ static void adam(int64_t n, const kl_adam_step *s, float *w, const float *grad, 
 #define BINARY_ROW_D(name) [KL_BINARY_##name] = D(binary_##name),
 const kl_elementwise_table KL_TABLE = {
     .unary_f32 = {KL_UNARY_LIST(UNARY_ROW_F)},
+#ifdef KL_TABLE_HAS_F64
     .unary_f64 = {KL_UNARY_LIST(UNARY_ROW_D)},
+#endif
     .grad_f32 = {KL_UNARY_LIST(GRAD_ROW_F)},
+#ifdef KL_TABLE_HAS_F64
     .grad_f64 = {KL_UNARY_LIST(GRAD_ROW_D)},
+#endif
     .binary_f32 = {KL_BINARY_LIST(BINARY_ROW_F)},
+#ifdef KL_TABLE_HAS_F64
     .binary_f64 = {KL_BINARY_LIST(BINARY_ROW_D)},
+#endif
     .accumulate_f32 = accumulate,
     .claim_max_f32 = claim_max,
     .softmax_row_f32 = softmax_row,

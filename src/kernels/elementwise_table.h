@@ -12,6 +12,7 @@ typedef struct kl_adam_step {
     float decay;          /* weight decay times learning rate */
 } kl_adam_step;
 
+/* The functions on float64 are in the portable table alone. */
 typedef struct kl_elementwise_table {
     void (*unary_f32[KL_UNARY_COUNT])(const kl_unary_params *, int64_t, const float *, float *);
     void (*unary_f64[KL_UNARY_COUNT])(const kl_unary_params *, int64_t, const double *, double *);
