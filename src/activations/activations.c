@@ -65,7 +65,14 @@ PLAIN(hard_shrink, "hard_shrink", NULL, 0, kl_op_hard_shrink(x, 0.5))
 PLAIN(soft_shrink, "soft_shrink", NULL, 0, kl_op_soft_shrink(x, 0.5))
 PLAIN(squareplus, "squareplus", NULL, 0, kl_op_squareplus(x, 4))
 
-/* Objects with arguments go by the names of Keras's layers of the same function. */
+/* Objects with arguments go by the names of Keras's layers of the same function, and their configs
+   may have what every layer's has. */
+#define LAYER_KEYS                                                                                 \
+    {"name", KL_FIELD_IGNORED, .doc = "of a layer"},                                               \
+        {"trainable", KL_FIELD_IGNORED, .doc = "of a layer"},                                      \
+    {                                                                                              \
+        "dtype", KL_FIELD_IGNORED, .doc = "of a layer"                                             \
+    }
 static const kl_field relu_fields[] = {
     {"negative_slope", KL_FIELD_FLOAT, offsetof(kl_activation_relu_args, negative_slope), "0",
      .doc = "of the formula", .alias = "alpha"},
@@ -73,6 +80,7 @@ static const kl_field relu_fields[] = {
      .doc = "of the formula", .flags = KL_FIELD_OPTIONAL},
     {"threshold", KL_FIELD_FLOAT, offsetof(kl_activation_relu_args, threshold), "0",
      .doc = "of the formula"},
+    LAYER_KEYS,
     {0}};
 static kl_tensor *relu_object_call(const kl_activation *self, kl_tensor *x)
 {
@@ -91,6 +99,7 @@ KL_DEFINE_CLASS(kl_activation_relu, relu_object_class, kl_activation, KL_KIND_AC
 static const kl_field leaky_relu_fields[] = {
     {"negative_slope", KL_FIELD_FLOAT, offsetof(kl_activation_leaky_relu_args, negative_slope),
      "0.2", .doc = "of the formula", .alias = "alpha"},
+    LAYER_KEYS,
     {0}};
 static kl_tensor *leaky_relu_object_call(const kl_activation *self, kl_tensor *x)
 {
@@ -110,6 +119,7 @@ KL_DEFINE_CLASS(kl_activation_leaky_relu, leaky_relu_object_class, kl_activation
 static const kl_field elu_fields[] = {{"alpha", KL_FIELD_FLOAT,
                                        offsetof(kl_activation_elu_args, alpha), "1",
                                        .doc = "of the formula"},
+                                      LAYER_KEYS,
                                       {0}};
 static kl_tensor *elu_object_call(const kl_activation *self, kl_tensor *x)
 {
@@ -220,6 +230,7 @@ KL_DEFINE_CLASS(kl_activation_threshold, threshold_object_class, kl_activation, 
 
 static const kl_field softmax_fields[] = {
     {"axis", KL_FIELD_INT, offsetof(kl_activation_softmax_args, axis), "-1", .doc = "along which"},
+    LAYER_KEYS,
     {0}};
 static kl_tensor *softmax_object_call(const kl_activation *self, kl_tensor *x)
 {
@@ -403,7 +414,7 @@ static kl_status own_from_config(void *self, kl_config *config)
 
 static const kl_field own_fields[] = {{0}};
 static const kl_activation_vtable own_class = {.size = sizeof(kl_activation_vtable),
-                                               .class_name = "CustomFunction",
+                                               .class_name = KL_FUNCTION_CLASS,
                                                .package = "Custom",
                                                .state_size = sizeof(own_state),
                                                .fields = own_fields,
@@ -443,13 +454,17 @@ kl_tensor *kl_activation_call(const kl_activation *activation, kl_tensor *x)
     return ((const kl_activation_vtable *)object->cls)->call(activation, x);
 }
 
+kl_object *kl_activation_registered(const char *name)
+{
+    own_state found;
+    if (!find_function(name, &found))
+        return NULL;
+    return (kl_object *)kl_activation_from(name, found.function, found.user);
+}
+
 kl_activation *kl_activation_get(kl_named activation)
 {
     kl_object *object = NULL;
-    own_state found;
-    const uint8_t *first = activation;
-    if (first && *first != 0xFF && find_function(activation, &found))
-        return kl_activation_from(activation, found.function, found.user);
     if (kl_named_resolve(KL_KIND_ACTIVATION, activation, &object) || !object)
         return NULL;
     kl_object_retain(object);

@@ -19,10 +19,12 @@ static kl_tensor *norms_along(kl_tensor *w, kl_ints axes)
     return kl_op_sqrt(kl_op_sum(kl_op_square(w), count, list, true));
 }
 
-/* Keras writes one axis as a number. */
+/* Keras writes one axis as a number; the default is 0. */
 static kl_status write_axis(kl_ints axis, kl_config *config)
 {
-    return axis.count == 1 ? kl_config_set_int(config, "axis", axis.at[0]) : KL_OK;
+    if (axis.at && axis.count != 1)
+        return KL_OK;
+    return kl_config_set_int(config, "axis", axis.at ? axis.at[0] : 0);
 }
 
 static const kl_field max_norm_fields[] = {
@@ -196,7 +198,7 @@ static kl_status own_get_config(const void *self, kl_config *config)
 }
 
 static const kl_constraint_vtable own_class = {.size = sizeof(kl_constraint_vtable),
-                                               .class_name = "CustomFunction",
+                                               .class_name = KL_FUNCTION_CLASS,
                                                .package = "Custom",
                                                .state_size = sizeof(own_state),
                                                .get_config = own_get_config,

@@ -526,7 +526,7 @@ static kl_status own_get_config(const void *self, kl_config *config)
 }
 
 static const kl_initializer_vtable own_class = {.size = sizeof(kl_initializer_vtable),
-                                                .class_name = "CustomFunction",
+                                                .class_name = KL_FUNCTION_CLASS,
                                                 .package = "Custom",
                                                 .state_size = sizeof(own_state),
                                                 .get_config = own_get_config,

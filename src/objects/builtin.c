@@ -1,5 +1,7 @@
 #include "objects/object.h"
 
+#include <string.h>
+
 const kl_class *kl_builtin_class(kl_kind kind, const char *name)
 {
     switch (kind) {
@@ -14,4 +16,18 @@ const kl_class *kl_builtin_class(kl_kind kind, const char *name)
     default:
         return NULL;
     }
+}
+
+kl_object *kl_registered_function(kl_kind kind, const char *name)
+{
+    return kind == KL_KIND_ACTIVATION ? kl_activation_registered(name) : NULL;
+}
+
+const char *kl_builtin_module(kl_kind kind, const char *class_name)
+{
+    static const char *const layers[] = {"ReLU", "LeakyReLU", "ELU", "Softmax"};
+    for (size_t i = 0; kind == KL_KIND_ACTIVATION && i < sizeof layers / sizeof *layers; i++)
+        if (!strcmp(class_name, layers[i]))
+            return "keras.layers";
+    return NULL;
 }

@@ -255,6 +255,30 @@ kl_config *kl_object_get_config(const void *object)
     return NULL;
 }
 
+/* As Keras writes a registered function. */
+static kl_config *serialize_function(const kl_object *object)
+{
+    kl_config *config = kl_object_get_config(object);
+    const char *name = kl_config_as_string(kl_config_get(config, "name"));
+    char registered[300];
+    snprintf(registered, sizeof registered, "Custom>%s", name ? name : "");
+    kl_config_free(config);
+    kl_config *map = name ? kl_config_new_map() : NULL;
+    if (!map)
+        return NULL;
+    kl_status status = kl_config_set_string(map, "module", "builtins");
+    if (!status)
+        status = kl_config_set_string(map, "class_name", "function");
+    if (!status)
+        status = kl_config_set_string(map, "config", registered);
+    if (!status)
+        status = kl_config_set_string(map, "registered_name", "function");
+    if (!status)
+        return map;
+    kl_config_free(map);
+    return NULL;
+}
+
 kl_config *kl_object_serialize(const void *object)
 {
     kl_object *o = as_object(object);
@@ -264,15 +288,20 @@ kl_config *kl_object_serialize(const void *object)
     /* Keras writes an activation without arguments by its name. */
     if (o->kind == KL_KIND_ACTIVATION && !cls->fields)
         return kl_config_new_string(cls->class_name);
+    if (!strcmp(cls->class_name, KL_FUNCTION_CLASS))
+        return serialize_function(o);
     kl_config *config = kl_object_get_config(o), *map = config ? kl_config_new_map() : NULL;
     kl_status status = map ? KL_OK : kl_last_status();
     bool custom = cls->package || kl_class_is_registered((kl_kind)o->kind, cls);
     char registered[300];
     snprintf(registered, sizeof registered, "%s>%s", cls->package ? cls->package : "Custom",
              cls->class_name);
+    const char *module = kl_builtin_module((kl_kind)o->kind, cls->class_name);
+    if (!module)
+        module = kl_kind_module((kl_kind)o->kind);
     if (!status)
         status = custom ? kl_config_set(map, "module", kl_config_new_null())
-                        : kl_config_set_string(map, "module", kl_kind_module((kl_kind)o->kind));
+                        : kl_config_set_string(map, "module", module);
     if (!status)
         status = kl_config_set_string(map, "class_name", cls->class_name);
     if (!status) {
@@ -289,10 +318,17 @@ kl_config *kl_object_serialize(const void *object)
     return NULL;
 }
 
+/* A name may have its package in front, "Custom>swish2". */
 static void *from_name(kl_kind kind, const char *name)
 {
-    const kl_class *cls = kl_class_find(kind, name);
+    const char *plain = strrchr(name, '>');
+    plain = plain ? plain + 1 : name;
+    const kl_class *cls = kl_class_find(kind, plain);
     if (!cls) {
+        unsigned errors = kl_error_count();
+        kl_object *object = kl_registered_function(kind, plain);
+        if (object || kl_error_count() != errors)
+            return object;
         kl_error(KL_ERROR_NOT_FOUND, "unknown %s: '%s'", kl_kind_text(kind), name);
         return NULL;
     }
