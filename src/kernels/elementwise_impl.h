@@ -290,6 +290,35 @@ static float dot(int64_t n, const float *x, const float *y)
     return join_lanes(part);
 }
 
+/* Columns at a time, and rows that are summed apart so that long sums stay accurate. */
+#define STRIP      64
+#define STRIP_ROWS 128
+
+static void column_sums(int64_t n, int64_t width, int64_t stride, const float *x, float *out)
+{
+    for (int64_t c = 0; c < width; c += STRIP) {
+        const int64_t w = width - c < STRIP ? width - c : STRIP;
+        float total[STRIP] = {0};
+        for (int64_t r = 0; r < n; r += STRIP_ROWS) {
+            const int64_t rows = n - r < STRIP_ROWS ? n - r : STRIP_ROWS;
+            const float *row = x + r * stride + c;
+            float part[STRIP] = {0};
+            if (w == STRIP)
+                for (int64_t k = 0; k < rows; k++, row += stride)
+                    for (int i = 0; i < STRIP; i++)
+                        part[i] += row[i];
+            else
+                for (int64_t k = 0; k < rows; k++, row += stride)
+                    for (int64_t i = 0; i < w; i++)
+                        part[i] += row[i];
+            for (int i = 0; i < STRIP; i++)
+                total[i] += part[i];
+        }
+        for (int64_t i = 0; i < w; i++)
+            out[c + i] = total[i];
+    }
+}
+
 static float row_max(int64_t n, const float *x)
 {
     float top[LANES];
@@ -399,6 +428,7 @@ const kl_elementwise_table KL_TABLE = {
     .sum_f32 = sum,
     .sum_squares_f32 = sum_squares,
     .dot_f32 = dot,
+    .column_sums_f32 = column_sums,
     .lstm_gates_f32 = lstm_gates,
     .lstm_gates_grad_f32 = lstm_gates_grad,
     .adam_f32 = adam,

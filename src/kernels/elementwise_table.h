@@ -34,6 +34,8 @@ typedef struct kl_elementwise_table {
     float (*sum_f32)(int64_t n, const float *x);
     float (*sum_squares_f32)(int64_t n, const float *x);
     float (*dot_f32)(int64_t n, const float *x, const float *y);
+    /* out[i] = sum of x[r * stride + i] over n rows, for i below width. */
+    void (*column_sums_f32)(int64_t n, int64_t width, int64_t stride, const float *x, float *out);
     /* One step's gates of one sample: z has i, f, c, o of u each and is overwritten by the
        activations; c_out gets the new cell, tc its tanh, h the output. */
     void (*lstm_gates_f32)(int64_t u, float *z, const float *c, float *c_out, float *h, float *tc);

@@ -111,19 +111,38 @@ typedef struct reduce_job {
     void *out;
 } reduce_job;
 
-/* Columns: n rows of `inner` are folded into one, block by block so that sums stay accurate. */
+/* Narrow rows are summed side by side first, as many as fill a strip of the kernel. */
+static void sum_columns_f32(const float *x, int64_t n, int64_t inner, float *out)
+{
+    enum { STRIP = 64 };
+    const kl_elementwise_table *k = kl_elementwise_kernels();
+    const int64_t beside = STRIP / inner;
+    if (beside < 2 || n < 4 * beside) {
+        k->column_sums_f32(n, inner, inner, x, out);
+        return;
+    }
+    float wide[STRIP], rest[STRIP];
+    const int64_t width = beside * inner, rows = n / beside;
+    k->column_sums_f32(rows, width, width, x, wide);
+    k->column_sums_f32(beside, inner, inner, wide, out);
+    k->column_sums_f32(n - rows * beside, inner, inner, x + rows * width, rest);
+    for (int64_t i = 0; i < inner; i++)
+        out[i] += rest[i];
+}
+
+/* Columns: n rows of `inner` are folded into one. */
 static void fold_columns_f32(reduction kind, const float *x, int64_t n, int64_t inner, float *out)
 {
+    if (kind == SUM || kind == MEAN) {
+        sum_columns_f32(x, n, inner, out);
+        return;
+    }
     const kl_elementwise_table *k = kl_elementwise_kernels();
     int op = kind == PROD ? KL_BINARY_MUL : kind == MAX ? KL_BINARY_MAX : KL_BINARY_MIN;
     for (int64_t i = 0; i < inner; i++)
         out[i] = (float)start_of(kind);
-    for (int64_t r = 0; r < n; r++) {
-        if (kind == SUM || kind == MEAN)
-            k->accumulate_f32(inner, x + r * inner, out);
-        else
-            k->binary_f32[op](inner, out, 1, x + r * inner, 1, out);
-    }
+    for (int64_t r = 0; r < n; r++)
+        k->binary_f32[op](inner, out, 1, x + r * inner, 1, out);
 }
 
 static float fold_row_f32(reduction kind, const float *x, int64_t n)
@@ -185,31 +204,41 @@ static void reduce_chunk(void *arg, int64_t chunk)
     }
 }
 
+/* A part of the rows of one long reduction into a row of `out`. */
+static void partial_chunk(void *arg, int64_t chunk)
+{
+    const reduce_job *job = arg;
+    int64_t at = kl_split_begin(job->split, chunk), end = kl_split_begin(job->split, chunk + 1);
+    int64_t inner = job->l.inner;
+    const float *x = (const float *)(const void *)job->l.x->data + at * inner;
+    float *out = (float *)job->out + chunk * inner;
+    if (inner == 1)
+        out[0] = fold_row_f32(job->kind, x, end - at);
+    else
+        fold_columns_f32(job->kind, x, end - at, inner, out);
+}
+
 /* One long column or row is split over threads: the parts' results are folded in their order. */
 static kl_status reduce_long(reduce_job *job)
 {
-    int64_t parts = kl_split_make(job->l.n, 1 + 65536 / job->l.inner).chunks;
-    while (parts > 1 && job->l.n % parts)
-        parts--;
-    if (job->dtype != KL_FLOAT32 || parts < 2) {
+    int64_t inner = job->l.inner;
+    reduce_job parts = *job;
+    parts.split = kl_split_make(job->l.n, 1 + 65536 / inner);
+    parts.kind = job->kind == MEAN ? SUM : job->kind;
+    if (job->dtype != KL_FLOAT32 || parts.split.chunks < 2) {
         job->split = kl_split_make(1, 1);
         reduce_chunk(job, 0);
         return KL_OK;
     }
-    kl_tensor *partial = kl_empty(KL_FLOAT32, 2, (const int64_t[]){parts, job->l.inner});
+    kl_tensor *partial = kl_empty(KL_FLOAT32, 2, (const int64_t[]){parts.split.chunks, inner});
     if (!partial)
         return kl_last_status();
-    reduction kind = job->kind == MEAN ? SUM : job->kind;
-    reduce_job first = *job;
-    first.kind = kind;
-    first.l.outer = parts;
-    first.l.n = job->l.n / parts;
-    first.out = partial->data;
-    first.split = kl_split_make(parts, 1);
-    kl_parallel_for(first.split.chunks, reduce_chunk, &first);
+    parts.out = partial->data;
+    kl_parallel_for(parts.split.chunks, partial_chunk, &parts);
     float *out = job->out;
-    fold_columns_f32(kind, (const float *)partial->data, parts, job->l.inner, out);
-    for (int64_t i = 0; job->kind == MEAN && i < job->l.inner; i++)
+    fold_columns_f32(parts.kind, (const float *)(const void *)partial->data, parts.split.chunks,
+                     inner, out);
+    for (int64_t i = 0; job->kind == MEAN && i < inner; i++)
         out[i] /= (float)job->l.n;
     kl_drop(partial);
     return KL_OK;
@@ -224,7 +253,7 @@ static kl_status reduce_forward(kl_op_frame *f)
     int64_t shape[KL_MAX_RANK];
     reduced_shape(x, attrs->mask, attrs->keepdims, &rank, shape);
     kl_tensor *out = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, rank, shape);
-    if (!out || !out->buffer)
+    if (!out || !out->buffer || !out->size)
         return out ? KL_OK : kl_last_status();
     reduce_job job = {.kind = row->kind, .dtype = (kl_dtype)x->dtype, .out = out->data};
     if (!arrange(x, attrs->mask, &job.l))
