@@ -15,3 +15,8 @@ kl_configure(golden_runner)
 target_link_libraries(golden_runner PRIVATE kl_test_base)
 add_test(NAME golden COMMAND golden_runner ${CMAKE_CURRENT_SOURCE_DIR}/golden/cases)
 set_tests_properties(golden PROPERTIES TIMEOUT 900)
+
+# Every float32 through the library's own polynomials: built, and run by hand.
+add_executable(check_all_floats kernels/check_all_floats.c)
+kl_configure(check_all_floats)
+target_link_libraries(check_all_floats PRIVATE kl_test_base)

@@ -24,6 +24,19 @@ static inline uint32_t v_bits(float f)
     return bits;
 }
 
+/*
+ * a * b + c, fused where the instruction set has it. Sources that include this are compiled with
+ * -ffp-contract=off: left to the compiler, a loop's body and its tail may be fused differently.
+ */
+static inline float v_fma(float a, float b, float c)
+{
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    return __builtin_fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
 static inline float v_abs(float x)
 {
     return v_from_bits(v_bits(x) & 0x7fffffff);
@@ -39,16 +52,16 @@ static inline float v_exp(float x)
 {
     float c = x < -104.f ? -104.f : x;
     c = c > 89.f ? 89.f : c;
-    float t = c * 1.44269504f + 12582912.f;
+    float t = v_fma(c, 1.44269504f, 12582912.f);
     float n = t - 12582912.f;
-    float r = c - n * 6.93145752e-1f;
-    r = r - n * 1.42860677e-6f;
+    float r = v_fma(n, -6.93145752e-1f, c);
+    r = v_fma(n, -1.42860677e-6f, r);
     float p = 1.381444608e-03f;
-    p = p * r + 8.368782569e-03f;
-    p = p * r + 4.166839466e-02f;
-    p = p * r + 1.666652008e-01f;
-    p = p * r + 4.999999341e-01f;
-    p = p * (r * r) + r;
+    p = v_fma(p, r, 8.368782569e-03f);
+    p = v_fma(p, r, 4.166839466e-02f);
+    p = v_fma(p, r, 1.666652008e-01f);
+    p = v_fma(p, r, 4.999999341e-01f);
+    p = v_fma(p, r * r, r);
     p = p + 1.f;
     int32_t k = (int32_t)(v_bits(t) - 0x4b400000u);
     int32_t half = k >> 1;
@@ -62,12 +75,12 @@ static inline float v_exp(float x)
 static inline float v_expm1(float x)
 {
     float p = 1.998848172e-04f;
-    p = p * x + 1.399762863e-03f;
-    p = p * x + 8.333089631e-03f;
-    p = p * x + 4.166530932e-02f;
-    p = p * x + 1.666666787e-01f;
-    p = p * x + 5.000000422e-01f;
-    float small = p * (x * x) + x;
+    p = v_fma(p, x, 1.399762863e-03f);
+    p = v_fma(p, x, 8.333089631e-03f);
+    p = v_fma(p, x, 4.166530932e-02f);
+    p = v_fma(p, x, 1.666666787e-01f);
+    p = v_fma(p, x, 5.000000422e-01f);
+    float small = v_fma(p, x * x, x);
     float large = v_exp(x) - 1.f;
     return v_abs(x) < 0.5f ? small : large;
 }
@@ -83,19 +96,19 @@ static inline float v_log(float x)
     float n = (float)e - tiny * 23.f;
     float f = m - 1.f, f2 = f * f;
     float p = 6.914779023e-02f;
-    p = p * f - 1.178949703e-01f;
-    p = p * f + 1.187307607e-01f;
-    p = p * f - 1.238440842e-01f;
-    p = p * f + 1.421865228e-01f;
-    p = p * f - 1.666924714e-01f;
-    p = p * f + 2.000222678e-01f;
-    p = p * f - 2.499998667e-01f;
-    p = p * f + 3.333331044e-01f;
+    p = v_fma(p, f, -1.178949703e-01f);
+    p = v_fma(p, f, 1.187307607e-01f);
+    p = v_fma(p, f, -1.238440842e-01f);
+    p = v_fma(p, f, 1.421865228e-01f);
+    p = v_fma(p, f, -1.666924714e-01f);
+    p = v_fma(p, f, 2.000222678e-01f);
+    p = v_fma(p, f, -2.499998667e-01f);
+    p = v_fma(p, f, 3.333331044e-01f);
     float y = p * (f2 * f);
-    y = n * 1.42860677e-6f + y;
-    y = y - 0.5f * f2;
+    y = v_fma(n, 1.42860677e-6f, y);
+    y = v_fma(f2, -0.5f, y);
     y = f + y;
-    y = n * 6.93145752e-1f + y;
+    y = v_fma(n, 6.93145752e-1f, y);
     y = x == INFINITY ? x : y;
     y = x == 0.f ? -INFINITY : y;
     return x < 0.f || x != x ? NAN : y;
@@ -114,11 +127,11 @@ static inline float v_tanh(float x)
 {
     float a = v_abs(x), s = x * x;
     float p = -5.716959983e-03f;
-    p = p * s + 2.065050419e-02f;
-    p = p * s - 5.374346980e-02f;
-    p = p * s + 1.333149090e-01f;
-    p = p * s - 3.333328391e-01f;
-    float small = x + x * s * p;
+    p = v_fma(p, s, 2.065050419e-02f);
+    p = v_fma(p, s, -5.374346980e-02f);
+    p = v_fma(p, s, 1.333149090e-01f);
+    p = v_fma(p, s, -3.333328391e-01f);
+    float small = v_fma(x * s, p, x);
     float large = v_copysign(1.f - 2.f / (v_exp(2.f * a) + 1.f), x);
     float y = a < 0.625f ? small : large;
     return x != x ? x : y;
@@ -126,28 +139,29 @@ static inline float v_tanh(float x)
 
 static inline float v_sigmoid(float x)
 {
-    return 1.f / (1.f + v_exp(-x));
+    float t = v_exp(-v_abs(x));
+    return (x < 0.f ? t : 1.f) / (1.f + t);
 }
 
 static inline float v_erf(float x)
 {
     float t = v_abs(x), s = x * x;
     float p = -5.943117268e-04f;
-    p = p * s + 4.984373262e-03f;
-    p = p * s - 2.676110268e-02f;
-    p = p * s + 1.128168170e-01f;
-    p = p * s - 3.761248308e-01f;
-    p = p * s + 1.283791484e-01f;
-    float small = x + x * p;
+    p = v_fma(p, s, 4.984373262e-03f);
+    p = v_fma(p, s, -2.676110268e-02f);
+    p = v_fma(p, s, 1.128168170e-01f);
+    p = v_fma(p, s, -3.761248308e-01f);
+    p = v_fma(p, s, 1.283791484e-01f);
+    float small = v_fma(x, p, x);
     float c = t > 4.f ? 4.f : t;
     float q = -2.116273624e-05f;
-    q = q * c + 4.352279874e-04f;
-    q = q * c - 4.174684827e-03f;
-    q = q * c + 2.512872891e-02f;
-    q = q * c - 1.082940995e-01f;
-    q = q * c - 6.333345214e-01f;
-    q = q * c - 1.129520885e+00f;
-    q = q * c + 1.758867344e-04f;
+    q = v_fma(q, c, 4.352279874e-04f);
+    q = v_fma(q, c, -4.174684827e-03f);
+    q = v_fma(q, c, 2.512872891e-02f);
+    q = v_fma(q, c, -1.082940995e-01f);
+    q = v_fma(q, c, -6.333345214e-01f);
+    q = v_fma(q, c, -1.129520885e+00f);
+    q = v_fma(q, c, 1.758867344e-04f);
     float large = v_copysign(1.f - v_exp(q), x);
     float y = t < 0.93f ? small : large;
     return x != x ? x : y;
