@@ -41,6 +41,39 @@ kl_tensor *kl_as_float(kl_tensor *x)
     return !x || kl_dtype_is_float((kl_dtype)x->dtype) ? x : kl_op_cast(x, KL_FLOAT32);
 }
 
+bool kl_agree_on_float(int count, kl_tensor *const *in)
+{
+    const kl_tensor *first = NULL;
+    for (int i = 0; i < count; i++) {
+        if (!in[i])
+            continue;
+        if (in[i]->symbol)
+            return true;
+        if (!first)
+            first = in[i];
+        if (in[i]->dtype != first->dtype || !kl_dtype_is_float((kl_dtype)in[i]->dtype))
+            return false;
+    }
+    return true;
+}
+
+kl_status kl_cast_to_one_float(int count, kl_tensor **in)
+{
+    kl_dtype dtype = KL_BOOL;
+    for (int i = 0; i < count; i++) {
+        if (in[i] && in[i]->dtype == KL_STRING)
+            return kl_error(KL_ERROR_DTYPE, "expected numbers, got strings");
+        if (in[i])
+            dtype = kl_promote(dtype, (kl_dtype)in[i]->dtype);
+    }
+    if (!kl_dtype_is_float(dtype))
+        dtype = KL_FLOAT32;
+    for (int i = 0; i < count; i++)
+        if (in[i] && !(in[i] = kl_as_dtype(in[i], dtype)))
+            return kl_last_status();
+    return KL_OK;
+}
+
 kl_tensor *kl_run1(const kl_op *op, const void *attrs, int inputs, kl_tensor *const *in,
                    uint64_t optional)
 {

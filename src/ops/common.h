@@ -13,6 +13,10 @@ kl_dtype kl_promote(kl_dtype a, kl_dtype b);
 kl_tensor *kl_as_dtype(kl_tensor *x, kl_dtype dtype);
 /* Integers and bool to float32, floats as they are. NULL passes. */
 kl_tensor *kl_as_float(kl_tensor *x);
+/* Whether tensors (NULL ones aside) have one float dtype already, or are symbolic. */
+bool kl_agree_on_float(int count, kl_tensor *const *in);
+/* Casts them to one; strings and memory are errors. The open scope frees the casts. */
+kl_status kl_cast_to_one_float(int count, kl_tensor **in);
 /* Sums a gradient down to the shape that was broadcast to its own. */
 kl_tensor *kl_unbroadcast(kl_tensor *grad, const kl_tensor *like);
 /* Runs an op of one output. */

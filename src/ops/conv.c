@@ -77,6 +77,18 @@ static kl_status fill_shape(const kl_tensor *x, const kl_tensor *w, const conv_a
     return KL_OK;
 }
 
+/* One value a channel of y. */
+static bool bias_fits(const kl_tensor *bias, const kl_tensor *y)
+{
+    if (bias->symbol || (bias->rank == 1 && bias->shape[0] == y->shape[y->rank - 1]))
+        return true;
+    char text[160];
+    kl_error(KL_ERROR_SHAPE, "a bias of shape %s doesn't fit %lld filters",
+             kl_shape_text(bias->rank, bias->shape, text, sizeof text),
+             (long long)y->shape[y->rank - 1]);
+    return false;
+}
+
 static void spatial_shape(const kl_tensor *x, int64_t batch, const int64_t *spatial,
                           int64_t channels, int64_t *shape)
 {
@@ -98,8 +110,10 @@ static kl_status conv_forward(kl_op_frame *f)
     int64_t shape[KL_MAX_RANK];
     spatial_shape(x, s.batch, s.out, s.out_channels, shape);
     kl_tensor *y = f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, shape);
-    if (!y || !y->buffer || !y->size)
-        return y ? KL_OK : kl_last_status();
+    if (!y || (b && !bias_fits(b, y)))
+        return kl_last_status();
+    if (!y->buffer || !y->size)
+        return KL_OK;
     kl_tensor *cx = kl_dense_values(x), *cw = kl_dense_values(w),
               *cb = b ? kl_dense_values(b) : NULL;
     kl_epilogue e = a->fused == KL_FUSED_RELU ? KL_EPILOGUE_RELU : KL_EPILOGUE_NONE;
@@ -244,8 +258,11 @@ kl_tensor *kl_op_conv(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
         a.fused = KL_FUSED_NONE;
     const kl_op *op = a.fused ? &conv_op : bias ? &biased_conv_op : &linear_conv_op;
     kl_scope *scope = kl_scope_begin();
-    kl_tensor *in[3] = {first ? channels_last(x) : x, kernel, bias};
-    kl_tensor *y = kl_run1(op, &a, 3, in, 4);
+    kl_tensor *in[3] = {x, kernel, bias}, *y = NULL;
+    if (kl_agree_on_float(3, in) || !kl_cast_to_one_float(3, in)) {
+        in[0] = first ? channels_last(in[0]) : in[0];
+        y = kl_run1(op, &a, 3, in, 4);
+    }
     y = activate_outside(y, first, a.fused ? NULL : activation);
     kl_scope_end_keeping(scope, 1, &y);
     return y;
@@ -367,10 +384,13 @@ kl_tensor *kl_op_conv_transpose(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias
     }
     bool first = options && options->channels_first;
     kl_scope *scope = kl_scope_begin();
-    kl_tensor *in[2] = {first ? channels_last(x) : x, kernel};
-    kl_tensor *y = kl_run1(&transposed_op, &a, 2, in, 0);
+    kl_tensor *in[3] = {x, kernel, bias}, *y = NULL;
+    if (kl_agree_on_float(3, in) || !kl_cast_to_one_float(3, in)) {
+        in[0] = first ? channels_last(in[0]) : in[0];
+        y = kl_run1(&transposed_op, &a, 2, in, 0);
+    }
     if (y && bias)
-        y = kl_op_add(y, bias);
+        y = bias_fits(in[2], y) ? kl_op_add(y, in[2]) : NULL;
     y = activate_outside(y, first, options ? options->activation : NULL);
     kl_scope_end_keeping(scope, 1, &y);
     return y;

@@ -273,13 +273,17 @@ kl_tensor *kl_op_dense(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
         kl_error(KL_ERROR_SHAPE, "dense: expected at least 1 axis, got a scalar");
         return NULL;
     }
-    if (x && kernel && !x->symbol && !kl_dtype_is_float((kl_dtype)x->dtype))
-        in[0] = kl_as_dtype(x, (kl_dtype)kernel->dtype);
+    if (!kl_agree_on_float(3, in)) {
+        kl_scope *scope = kl_scope_begin();
+        kl_tensor *cast = scope && !kl_cast_to_one_float(3, in)
+                              ? kl_op_dense(in[0], in[1], in[2], activation)
+                              : NULL;
+        kl_scope_end_keeping(scope, 1, &cast);
+        return cast;
+    }
     dense_attrs attrs = {kl_fused_of(activation)};
     const kl_op *op = attrs.fused == KL_FUSED_NONE ? &linear_dense_op : &dense_op;
     kl_tensor *y = kl_run1(op, &attrs, 3, in, 4);
-    if (in[0] != x)
-        kl_drop(in[0]);
     if (!y || !activation || attrs.fused != KL_FUSED_NONE)
         return y;
     kl_tensor *z = y;
