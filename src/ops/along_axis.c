@@ -22,6 +22,27 @@ static void around_axis(const kl_tensor *x, int axis, int64_t *outer, int64_t *i
         *(i < axis ? outer : inner) *= i == axis ? 1 : x->shape[i];
 }
 
+/* Of a float32 row: the first of equal ones, and 0 where all are NaN. */
+static int64_t extreme_of_row(const float *x, int64_t n, bool lowest)
+{
+    int64_t at = 0;
+    float best = n ? x[0] : 0;
+    if (lowest) {
+        for (int64_t i = 1; i < n; i++)
+            if (x[i] < best) {
+                best = x[i];
+                at = i;
+            }
+    } else {
+        for (int64_t i = 1; i < n; i++)
+            if (x[i] > best) {
+                best = x[i];
+                at = i;
+            }
+    }
+    return at;
+}
+
 static kl_status arg_forward(kl_op_frame *f)
 {
     const axis_attrs *attrs = f->attrs;
@@ -44,7 +65,10 @@ static kl_status arg_forward(kl_op_frame *f)
     around_axis(x, axis, &outer, &inner);
     int64_t n = x->shape[axis], *to = (int64_t *)(void *)out->data;
     size_t size = kl_dtype_size((kl_dtype)x->dtype);
-    for (int64_t o = 0; o < outer; o++)
+    bool rows = inner == 1 && x->dtype == KL_FLOAT32;
+    for (int64_t o = 0; rows && o < outer; o++)
+        to[o] = extreme_of_row((const float *)(const void *)from->data + o * n, n, attrs->flag);
+    for (int64_t o = 0; !rows && o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
             double best = 0;
             int64_t at = 0;

@@ -156,6 +156,16 @@ static float fold_row_f32(reduction kind, const float *x, int64_t n)
         return (float)total;
     }
     float value = (float)start_of(kind);
+    enum { STRIP = 64 };
+    if ((kind == MAX || kind == MIN) && n >= 4 * STRIP) {
+        /* The row as rows of its own, folded side by side. */
+        float strip[STRIP];
+        fold_columns_f32(kind, x, n / STRIP, STRIP, strip);
+        for (int64_t i = 0; i < STRIP; i++)
+            value = (float)join(kind, value, strip[i]);
+        x += n / STRIP * STRIP;
+        n %= STRIP;
+    }
     for (int64_t i = 0; i < n; i++)
         value = (float)join(kind, value, x[i]);
     return value;

@@ -60,6 +60,29 @@ kl_tensor *kl_op_stop_gradient(kl_tensor *a)
     return kl_run1(&stop_gradient_op, NULL, 1, &a, 0);
 }
 
+/* y[i] = c[i] ? a[i * sa] : b[i * sb]; strides are 0 or 1, and each case is a loop of its own,
+   which compilers vectorize. */
+static void choose_words(int64_t n, const uint8_t *c, const uint32_t *a, int64_t sa,
+                         const uint32_t *b, int64_t sb, uint32_t *y)
+{
+    const uint32_t one = n ? *a : 0, other = n ? *b : 0;
+    if (sa && sb)
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t mask = 0u - (c[i] != 0), u = a[i], v = b[i];
+            y[i] = (u & mask) | (v & ~mask);
+        }
+    else if (sa)
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t mask = 0u - (c[i] != 0), u = a[i];
+            y[i] = (u & mask) | (other & ~mask);
+        }
+    else
+        for (int64_t i = 0; i < n; i++) {
+            uint32_t mask = 0u - (c[i] != 0), v = sb ? b[i] : other;
+            y[i] = (one & mask) | (v & ~mask);
+        }
+}
+
 static kl_status where_forward(kl_op_frame *f)
 {
     const kl_tensor *in[3] = {f->in[0], f->in[1], f->in[2]};
@@ -95,6 +118,14 @@ static kl_status where_forward(kl_op_frame *f)
         const char *a = in[1]->data + it.offset[2] * (int64_t)size;
         const char *b = in[2]->data + it.offset[3] * (int64_t)size;
         char *y = out->data + it.offset[0] * (int64_t)size;
+        if (size == 4 && it.inner_stride[0] == 1 && it.inner_stride[1] == 1 &&
+            it.inner_stride[2] <= 1 && it.inner_stride[3] <= 1 && it.inner_stride[2] >= 0 &&
+            it.inner_stride[3] >= 0) {
+            choose_words(it.inner, c, (const uint32_t *)(const void *)a, it.inner_stride[2],
+                         (const uint32_t *)(const void *)b, it.inner_stride[3],
+                         (uint32_t *)(void *)y);
+            continue;
+        }
         if (size == 4 && it.inner_stride[0] == 1) {
             for (int64_t i = 0; i < it.inner; i++)
                 ((uint32_t *)(void *)y)[i] =

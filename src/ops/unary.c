@@ -596,6 +596,8 @@ kl_tensor *kl_op_mul_scalar(kl_tensor *a, double b)
 
 kl_tensor *kl_op_pow_scalar(kl_tensor *a, double b)
 {
+    if (b == 2 && a && !a->symbol)
+        return kl_op_square(a);
     return with_scalar(&pow_scalar_op, a, b, true, kl_op_pow, false);
 }
 
