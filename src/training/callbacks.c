@@ -124,7 +124,7 @@ static const kl_field stopping_fields[] = {MONITOR_FIELD(stopping_args),
 
 static void forget_weights(stopping_state *s)
 {
-    for (int i = 0; i < s->weight_count; i++)
+    for (int i = 0; s->weights && i < s->weight_count; i++)
         kl_unhold(s->weights[i]);
     kl_free(s->weights);
     s->weights = NULL;

@@ -303,6 +303,10 @@ static int64_t class_of(const kl_tensor *y, int64_t i)
 
 kl_tensor *kl_class_weights(kl_floats weights, kl_tensor *y, kl_tensor *w)
 {
+    if (!y) {
+        kl_error_null("class_weight", "y");
+        return NULL;
+    }
     if (!y->rank || y->rank > 2) {
         kl_error(KL_ERROR_SHAPE, "class_weight needs labels of rank 1 or 2, got rank %d", y->rank);
         return NULL;

@@ -16,14 +16,14 @@ static kl_tensor *sum_last(kl_tensor *x)
 
 static kl_tensor *like(kl_tensor *x, const kl_tensor *pattern)
 {
-    return x && pattern && x->dtype != pattern->dtype ? kl_op_cast(x, pattern->dtype) : x;
+    return x && pattern && x->dtype != pattern->dtype ? kl_op_cast(x, (kl_dtype)pattern->dtype) : x;
 }
 
 bool kl_align_ranks(kl_tensor **a, kl_tensor **b, bool expand_rank_1)
 {
     if (!*a || !*b)
         return false;
-    int ra = (*a)->rank, rb = (*b)->rank;
+    int ra = kl_tensor_rank(*a), rb = kl_tensor_rank(*b);
     if (ra == rb + 1 && (*a)->shape[ra - 1] == 1) {
         if (rb == 1 && expand_rank_1)
             *b = kl_op_expand_dims(*b, -1);

@@ -307,7 +307,7 @@ static kl_tensor *add_variable(kl_optimizer *o, const kl_weight *weight, const c
 static kl_tensor *new_slot(const kl_weight *weight, const char *name, size_t length, double initial)
 {
     const kl_tensor *value = weight->value;
-    int rank = value->rank;
+    int rank = kl_tensor_rank(value);
     int64_t shape[KL_MAX_RANK];
     memcpy(shape, value->shape, sizeof shape);
     bool row = length == 3 && !memcmp(name, "row", 3);

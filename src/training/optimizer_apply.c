@@ -232,7 +232,7 @@ static kl_status update_weight(rule_job *job, const weight_update *u)
     job->bytes = kl_dtype_size(dtype);
     job->step.dtype = dtype;
     job->step.count = value->size;
-    job->step.rank = value->rank;
+    job->step.rank = kl_tensor_rank(value);
     job->step.shape = value->shape;
     job->step.value = kl_tensor_mutable_data(wide);
     job->step.gradient = u->gradient->data;
@@ -371,8 +371,8 @@ static kl_status ready_updates(kl_optimizer *o, int count, kl_weight *const *wei
         *u = (weight_update){0};
         u->weight = find_weight(o, weights[i], i);
         kl_status status = u->weight ? ready_gradient(o, u, gradients[i]) : kl_last_status();
-        if (status)
-            return status;
+        if (status || !u->gradient)
+            return status ? status : kl_last_status();
         ++*used;
     }
     return *used ? KL_OK
@@ -385,7 +385,7 @@ static kl_status apply_in_scope(kl_optimizer *o, int count, kl_weight *const *we
 {
     const kl_optimizer_args *a = args_of(o);
     weight_update *updates = kl_scope_alloc((size_t)count * sizeof *updates);
-    int used;
+    int used = 0;
     kl_status status =
         updates ? ready_updates(o, count, weights, gradients, updates, &used) : kl_last_status();
     if (status)

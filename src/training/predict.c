@@ -20,7 +20,7 @@ static kl_status predict_batch(kl_model *model, int inputs, kl_tensor *const *x,
     kl_tensors result = kl_context_call(ctx, &call);
     kl_status status = result.at ? kl_context_commit(ctx) : kl_last_status();
     *count = result.count;
-    for (int i = 0; i < result.count; i++) {
+    for (int i = 0; result.at && i < result.count; i++) {
         if (!status && i < capacity)
             out[i] = result.at[i];
         else
@@ -155,8 +155,8 @@ kl_tensor *kl_predict_with(const kl_predict_args *args)
     int64_t samples = args->x->shape[0];
     if (args->steps && args->steps <= samples / args->batch_size)
         samples = args->steps * args->batch_size;
-    kl_tensor *joined[KL_MAX_LIST];
-    int outputs;
+    kl_tensor *joined[KL_MAX_LIST] = {0};
+    int outputs = 0;
     kl_status status =
         predict(args->model, 1, &args->x, args->batch_size, samples, &outputs, joined);
     return first_of("kl_predict", status, outputs, joined);
@@ -173,8 +173,8 @@ kl_status kl_predict_many(kl_model *model, int count, kl_tensor *const *x, int64
     if (batch_size < 1)
         return kl_error(KL_ERROR_RANGE, "kl_predict_many: batch_size must be at least 1, got %lld",
                         (long long)batch_size);
-    kl_tensor *joined[KL_MAX_LIST];
-    int made;
+    kl_tensor *joined[KL_MAX_LIST] = {0};
+    int made = 0;
     status = predict(model, count, x, batch_size, x[0]->shape[0], &made, joined);
     if (!status)
         memcpy(outputs, joined, (size_t)(made < KL_MAX_LIST ? made : KL_MAX_LIST) * sizeof *joined);
@@ -185,8 +185,8 @@ kl_tensor *kl_predict_on_batch(kl_model *model, kl_tensor *x)
 {
     if (check_inputs("kl_predict_on_batch", model, 1, &x))
         return NULL;
-    kl_tensor *out[KL_MAX_LIST];
-    int outputs;
+    kl_tensor *out[KL_MAX_LIST] = {0};
+    int outputs = 0;
     kl_status status = predict_batch(model, 1, &x, &outputs, out, KL_MAX_LIST);
     return first_of("kl_predict_on_batch", status, outputs, out);
 }

@@ -55,7 +55,7 @@ static kl_status compiled_loss(kl_training_state *t, const kl_step_batch *batch,
                                kl_tensor **total)
 {
     *total = NULL;
-    for (int i = 0; i < t->outputs; i++) {
+    for (int i = 0; out.at && i < t->outputs; i++) {
         if (!t->loss_of[i])
             continue;
         kl_tensor *loss =
@@ -103,7 +103,7 @@ static kl_status add_penalties(kl_training_state *t, kl_context *ctx, kl_tensor 
 static kl_status take_metrics(kl_training_state *t, kl_context *ctx, const kl_step_batch *batch,
                               kl_tensors out)
 {
-    for (int i = 0; i < t->compiled_count; i++) {
+    for (int i = 0; out.at && i < t->compiled_count; i++) {
         kl_compiled_metric *m = &t->compiled[i];
         kl_status status =
             kl_metric_update_state(m->metric, batch->y[m->output], out.at[m->output],
@@ -198,7 +198,7 @@ static kl_status run_step(kl_training_state *t, kl_context *ctx, const kl_step_b
     kl_status status = out.at ? KL_OK : kl_last_status();
     double samples = (double)batch->x[0]->shape[0];
     kl_tensor *loss = NULL;
-    if (!status)
+    if (!status && out.at)
         status = kl_training_resolve(t, batch->targets, batch->y, out);
     if (!status)
         status = compiled_loss(t, batch, out, &loss);
