@@ -16,6 +16,7 @@
 #include "klayers/ops.h"
 #include "klayers/optimizers.h"
 #include "klayers/regularizers.h"
+#include "klayers/saving.h"
 #include "klayers/tensor.h"
 #include "klayers/training.h"
 #include "klayers/layers/convolution.h"

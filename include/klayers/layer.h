@@ -97,6 +97,8 @@ typedef struct kl_layer_vtable {
                                                size_t *size),
                              void *user);
     unsigned flags;
+    /* MAY: the group below the layer's own that Keras's files keep its weights in: "cell". */
+    const char *weights_group;
 } kl_layer_vtable;
 
 enum {

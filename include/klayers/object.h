@@ -104,6 +104,7 @@ typedef struct kl_field {
     const char *names;      /* MAY: strings that name it with default arguments, "a|b" */          \
     const char *package;    /* MAY: the package part of a registered name; NULL: built in, or */   \
                             /* "Custom" for registered classes */                                  \
+    const char *module;     /* MAY: Keras's, where it isn't the kind's usual one */                \
     size_t state_size;      /* MUST: at least args_size */                                         \
     size_t args_size;       /* MAY: 0: the state is what `fields` describes, no argument head */   \
     const kl_field *fields; /* MAY: arguments; NULL: none */                                       \

@@ -102,6 +102,7 @@ static const kl_field functional_fields[] = {{0}};
 const kl_layer_vtable kl_functional_class = {
     .size = sizeof(kl_layer_vtable),
     .class_name = "Functional",
+    .module = "keras.src.models.functional",
     .names = "Model",
     .state_size = sizeof(functional_state),
     .args_size = sizeof(kl_functional_args),

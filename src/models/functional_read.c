@@ -222,6 +222,36 @@ static void drop_constants(int count, kl_tensor **tensors)
             kl_release(tensors[i]);
 }
 
+/* Plain numbers take the dtype of the tensors that they go with, as in Python. */
+static kl_status fit_numbers(int count, kl_tensor **in)
+{
+    const kl_tensor *symbolic = NULL;
+    for (int i = 0; i < count && !symbolic; i++)
+        symbolic = in[i]->symbol ? in[i] : NULL;
+    for (int i = 0; symbolic && i < count; i++) {
+        if (in[i]->symbol || in[i]->rank || in[i]->dtype == symbolic->dtype ||
+            symbolic->dtype == KL_STRING)
+            continue;
+        kl_tensor *fit = kl_copy(in[i], (kl_dtype)symbolic->dtype);
+        if (!fit)
+            return kl_last_status();
+        kl_release(in[i]);
+        in[i] = fit;
+    }
+    return KL_OK;
+}
+
+/* An op's node keeps the name that the config gives it. */
+static kl_status name_node(kl_graph_node *node, const char *name)
+{
+    char *copy = kl_strdup(name);
+    if (!copy)
+        return KL_ERROR_MEMORY;
+    kl_free(node->name);
+    node->name = copy;
+    return KL_OK;
+}
+
 /* Makes the operation's next call if its arguments are there. */
 static kl_status make_call(const reader *r, operation *op, bool *made)
 {
@@ -256,8 +286,12 @@ static kl_status make_call(const reader *r, operation *op, bool *made)
     }
     if (op->op) {
         kl_tensor *out[KL_MAX_LIST] = {0};
-        status = kl_op_run(op->op, op->attrs, count, in, UINT64_MAX, 1, out);
+        status = fit_numbers(count, in);
+        if (!status)
+            status = kl_op_run(op->op, op->attrs, count, in, UINT64_MAX, 1, out);
         drop_constants(count, in);
+        if (!status)
+            status = name_node(kl_symbol_of(out[0])->node, op->name);
         if (!status)
             status = keep_outputs(op, 1, out);
     } else {

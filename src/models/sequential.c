@@ -298,6 +298,7 @@ static const kl_field sequential_fields[] = {{0}};
 const kl_layer_vtable kl_sequential_class = {
     .size = sizeof(kl_layer_vtable),
     .class_name = "Sequential",
+    .module = "keras",
     .state_size = sizeof(sequential_state),
     .args_size = sizeof(kl_sequential_args),
     .fields = sequential_fields,

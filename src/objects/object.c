@@ -298,7 +298,7 @@ kl_config *kl_object_serialize(const void *object)
              cls->class_name);
     const char *module = kl_builtin_module((kl_kind)o->kind, cls->class_name);
     if (!module)
-        module = kl_kind_module((kl_kind)o->kind);
+        module = cls->module ? cls->module : kl_kind_module((kl_kind)o->kind);
     if (!status)
         status = custom ? kl_config_set(map, "module", kl_config_new_null())
                         : kl_config_set_string(map, "module", module);

@@ -260,7 +260,7 @@ BACKWARD(atan2, kl_op_mul(dy, kl_op_div(b, kl_op_add(kl_op_square(a), kl_op_squa
 static kl_tensor *run(const binary_op *row, kl_tensor *a, kl_tensor *b, bool floats)
 {
     kl_tensor *in[2] = {a, b};
-    if (a && b && !a->symbol && !b->symbol) {
+    if (a && b) {
         kl_dtype dtype = kl_promote((kl_dtype)a->dtype, (kl_dtype)b->dtype);
         if ((a->dtype == KL_STRING) != (b->dtype == KL_STRING)) {
             kl_error(KL_ERROR_DTYPE, "%s: strings and numbers don't mix", row->op.name);
@@ -272,9 +272,9 @@ static kl_tensor *run(const binary_op *row, kl_tensor *a, kl_tensor *b, bool flo
         in[1] = kl_as_dtype(b, dtype);
     }
     kl_tensor *out = kl_run1(&row->op, NULL, 2, in, 0);
-    if (in[0] != a)
+    if (in[0] && in[0] != a && !in[0]->symbol)
         kl_drop(in[0]);
-    if (in[1] != b)
+    if (in[1] && in[1] != b && !in[1]->symbol)
         kl_drop(in[1]);
     return out;
 }

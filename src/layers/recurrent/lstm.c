@@ -299,6 +299,7 @@ const kl_layer_vtable kl_lstm_class = {
     .compute_mask = lstm_mask,
     .reset_state = lstm_reset,
     .flags = KL_LAYER_RANDOM,
+    .weights_group = "cell",
 };
 
 KL_DEFINE_LAYER(kl_lstm)
