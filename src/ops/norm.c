@@ -1,4 +1,6 @@
-/* Normalizations, composed of primitive ops so that gradients of any order follow. */
+/* Normalizations: batch normalization of contiguous channels fused, the rest composed of primitive
+   ops. */
+#include "kernels/norm.h"
 #include "ops/common.h"
 
 /* A vector [n] as it broadcasts along `axis` of x. */
@@ -62,6 +64,134 @@ static kl_status moments(kl_tensor *x, int axis, kl_tensor *mask, kl_tensor **me
     return *variance ? KL_OK : kl_last_status();
 }
 
+/* out: the values, mean and variance, all NULL on error. */
+static kl_status batch_norm_composed(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axis,
+                                     double epsilon, kl_tensor *mask, kl_tensor **out)
+{
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *m = NULL, *v = NULL, *centered = NULL;
+    out[0] = out[1] = out[2] = NULL;
+    if (!moments(x, axis, mask, &m, &v, &centered)) {
+        kl_tensor *scale = kl_op_rsqrt(kl_op_add_scalar(v, epsilon));
+        if (gamma)
+            scale = kl_op_mul(scale, along(gamma, x, axis));
+        out[0] = kl_op_mul(centered, scale);
+        if (beta)
+            out[0] = kl_op_add(out[0], along(beta, x, axis));
+        out[1] = kl_op_reshape(m, 1, &x->shape[axis]);
+        out[2] = kl_op_reshape(v, 1, &x->shape[axis]);
+    }
+    kl_status status = out[0] && out[1] && out[2] ? KL_OK : kl_last_status();
+    if (status)
+        out[0] = out[1] = out[2] = NULL;
+    kl_scope_end_keeping(scope, 3, out);
+    return status;
+}
+
+typedef struct norm_attrs {
+    double epsilon;
+} norm_attrs;
+
+/* What the kernels read: contiguous arrays of x, gamma and beta. */
+static bool fill_norm(const kl_op_frame *f, kl_tensor **arrays, kl_norm *norm)
+{
+    const kl_tensor *x = f->in[0];
+    const norm_attrs *a = f->attrs;
+    for (int i = 0; i < 3; i++) {
+        arrays[i] = f->in[i] && f->in[i]->buffer ? kl_dense_values(f->in[i]) : NULL;
+        if (f->in[i] && f->in[i]->buffer && !arrays[i])
+            return false;
+    }
+    int64_t n = x->shape[x->rank - 1];
+    *norm = (kl_norm){.wide = kl_is_wide(x),
+                      .rows = x->size / n,
+                      .n = n,
+                      .x = arrays[0]->data,
+                      .gamma = arrays[1] ? arrays[1]->data : NULL,
+                      .beta = arrays[2] ? arrays[2]->data : NULL,
+                      .mean = f->out[1]->data,
+                      .variance = f->out[2]->data,
+                      .epsilon = a->epsilon};
+    return true;
+}
+
+static void drop_arrays(const kl_op_frame *f, kl_tensor *const *arrays)
+{
+    for (int i = 0; i < 3; i++)
+        if (arrays[i])
+            kl_drop_copy(arrays[i], f->in[i]);
+}
+
+static kl_status batch_norm_forward(kl_op_frame *f)
+{
+    const kl_tensor *x = f->in[0];
+    const int64_t *n = &x->shape[x->rank - 1];
+    kl_tensor *arrays[3];
+    kl_norm norm;
+    f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, x->shape);
+    f->out[1] = kl_op_output(f, (kl_dtype)x->dtype, 1, n);
+    f->out[2] = kl_op_output(f, (kl_dtype)x->dtype, 1, n);
+    if (!f->out[0] || !f->out[1] || !f->out[2])
+        return kl_last_status();
+    if (!f->out[0]->buffer)
+        return KL_OK;
+    if (!fill_norm(f, arrays, &norm) || !kl_batch_norm(&norm, f->out[0]->data))
+        return kl_last_status();
+    drop_arrays(f, arrays);
+    return KL_OK;
+}
+
+static kl_status batch_norm_backward(kl_op_frame *f)
+{
+    const kl_tensor *x = f->in[0];
+    kl_tensor *arrays[3], *from[3], *to[3];
+    kl_norm norm;
+    for (int i = 0; i < 3; i++) {
+        from[i] = f->dout[i] ? kl_dense_values(f->dout[i]) : NULL;
+        to[i] = i ? kl_empty((kl_dtype)x->dtype, 1, &x->shape[x->rank - 1])
+                  : kl_empty((kl_dtype)x->dtype, x->rank, x->shape);
+        if ((f->dout[i] && !from[i]) || !to[i])
+            return kl_last_status();
+    }
+    if (!fill_norm(f, arrays, &norm))
+        return kl_last_status();
+    kl_norm_grad grad = {.dy = from[0] ? from[0]->data : NULL,
+                         .dmean = from[1] ? from[1]->data : NULL,
+                         .dvariance = from[2] ? from[2]->data : NULL,
+                         .dx = to[0]->data,
+                         .dgamma = to[1]->data,
+                         .dbeta = to[2]->data};
+    if (!kl_batch_norm_grad(&norm, &grad))
+        return kl_last_status();
+    for (int i = 0; i < 3; i++)
+        if (f->in[i] && f->needs[i])
+            f->din[i] = to[i];
+    return KL_OK;
+}
+
+static kl_status batch_norm_compose(kl_op_frame *f)
+{
+    const norm_attrs *a = f->attrs;
+    return batch_norm_composed(f->in[0], f->in[1], f->in[2], f->in[0]->rank - 1, a->epsilon, NULL,
+                               f->out);
+}
+
+static const kl_op batch_norm_op = {.size = sizeof(kl_op),
+                                    .name = "batch_norm",
+                                    .attrs_size = sizeof(norm_attrs),
+                                    .forward = batch_norm_forward,
+                                    .backward = batch_norm_backward,
+                                    .compose = batch_norm_compose,
+                                    .keeps_in = 7, /* beta: for compose */
+                                    .keeps_out = 6};
+
+/* Whether v, which may be NULL, has one value of x's dtype a channel. */
+static bool fits_channels(const kl_tensor *v, const kl_tensor *x)
+{
+    return !v || (!v->symbol && v->dtype == x->dtype && v->rank == 1 &&
+                  v->shape[0] == x->shape[x->rank - 1]);
+}
+
 kl_tensor *kl_op_batch_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axis,
                             double epsilon, kl_tensor *mask, kl_tensor **mean, kl_tensor **variance)
 {
@@ -76,31 +206,23 @@ kl_tensor *kl_op_batch_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int
     int at = kl_axis("batch_norm: axis", axis, x->rank);
     if (at < 0)
         return NULL;
-    kl_scope *scope = kl_scope_begin();
-    kl_tensor *m = NULL, *v = NULL, *centered = NULL;
-    kl_tensor *keep[3] = {NULL, NULL, NULL};
-    if (!moments(x, at, mask, &m, &v, &centered)) {
-        kl_tensor *scale = kl_op_rsqrt(kl_op_add_scalar(v, epsilon));
-        if (gamma)
-            scale = kl_op_mul(scale, along(gamma, x, at));
-        keep[0] = kl_op_mul(centered, scale);
-        if (beta)
-            keep[0] = kl_op_add(keep[0], along(beta, x, at));
-        keep[1] = kl_op_reshape(m, 1, &x->shape[at]);
-        keep[2] = kl_op_reshape(v, 1, &x->shape[at]);
-    }
-    if (!keep[0] || !keep[1] || !keep[2])
-        keep[0] = keep[1] = keep[2] = NULL;
-    kl_scope_end_keeping(scope, 3, keep);
+    kl_tensor *out[3], *in[3] = {x, gamma, beta};
+    bool fused = !mask && !x->symbol && x->size && x->rank > 1 && at == x->rank - 1 &&
+                 (x->dtype == KL_FLOAT32 || x->dtype == KL_FLOAT64) && fits_channels(gamma, x) &&
+                 fits_channels(beta, x);
+    if (fused)
+        kl_op_run(&batch_norm_op, &(norm_attrs){epsilon}, 3, in, 6, 3, out);
+    else
+        batch_norm_composed(x, gamma, beta, at, epsilon, mask, out);
     if (mean)
-        *mean = keep[1];
+        *mean = out[1];
     else
-        kl_drop(keep[1]);
+        kl_drop(out[1]);
     if (variance)
-        *variance = keep[2];
+        *variance = out[2];
     else
-        kl_drop(keep[2]);
-    return keep[0];
+        kl_drop(out[2]);
+    return out[0];
 }
 
 kl_tensor *kl_op_layer_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axes,

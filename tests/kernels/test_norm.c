@@ -1,0 +1,203 @@
+/* Batch normalization of random shapes against plain loops in double, on every instruction set and
+   on any number of threads. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "kernels/isa.h"
+#include "kernels/norm.h"
+
+#define EPSILON 1e-3
+
+static uint64_t state = 88172645463325252u;
+
+static double uniform(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (double)(state >> 11) / 4503599627370496.0 - 1;
+}
+
+/* The same values in both types; arrays end exactly at their last element. */
+typedef struct pair {
+    float *f;
+    double *d;
+    int64_t count;
+} pair;
+
+static pair pair_new(int64_t count, double offset)
+{
+    pair p = {malloc((size_t)count * sizeof(float)), malloc((size_t)count * sizeof(double)), count};
+    assert_true(p.f && p.d);
+    for (int64_t i = 0; i < count; i++)
+        p.d[i] = p.f[i] = (float)(offset + uniform());
+    return p;
+}
+
+static void pair_free(pair p)
+{
+    free(p.f);
+    free(p.d);
+}
+
+enum { X, GAMMA, BETA, MEAN, VARIANCE, Y, DY, DMEAN, DVARIANCE, DX, DGAMMA, DBETA, ARRAYS };
+static const char *const names[ARRAYS] = {"x",  "gamma", "beta",      "mean", "variance", "y",
+                                          "dy", "dmean", "dvariance", "dx",   "dgamma",   "dbeta"};
+
+typedef struct problem {
+    int64_t rows, n;
+    bool scaled, through_statistics;
+    pair a[ARRAYS];
+} problem;
+
+static problem problem_new(int64_t rows, int64_t n, double offset, bool scaled, bool statistics)
+{
+    problem p = {.rows = rows, .n = n, .scaled = scaled, .through_statistics = statistics};
+    for (int i = 0; i < ARRAYS; i++) {
+        bool whole = i == X || i == Y || i == DY || i == DX;
+        p.a[i] = pair_new(whole ? rows * n : n, i == X ? offset : 0);
+    }
+    return p;
+}
+
+static void problem_free(problem p)
+{
+    for (int i = 0; i < ARRAYS; i++)
+        pair_free(p.a[i]);
+}
+
+static void *at(const problem *p, int which, bool wide)
+{
+    return wide ? (void *)p->a[which].d : (void *)p->a[which].f;
+}
+
+static void run(const problem *p, bool wide)
+{
+    kl_norm norm = {.wide = wide,
+                    .rows = p->rows,
+                    .n = p->n,
+                    .x = at(p, X, wide),
+                    .gamma = p->scaled ? at(p, GAMMA, wide) : NULL,
+                    .beta = p->scaled ? at(p, BETA, wide) : NULL,
+                    .mean = at(p, MEAN, wide),
+                    .variance = at(p, VARIANCE, wide),
+                    .epsilon = EPSILON};
+    kl_norm_grad grad = {.dy = at(p, DY, wide),
+                         .dmean = p->through_statistics ? at(p, DMEAN, wide) : NULL,
+                         .dvariance = p->through_statistics ? at(p, DVARIANCE, wide) : NULL,
+                         .dx = at(p, DX, wide),
+                         .dgamma = at(p, DGAMMA, wide),
+                         .dbeta = at(p, DBETA, wide)};
+    assert_true(kl_batch_norm(&norm, at(p, Y, wide)));
+    assert_true(kl_batch_norm_grad(&norm, &grad));
+}
+
+static void expect(const problem *p, int which, int64_t i, double want)
+{
+    /* What cancels while summing grows with the rows and with 1 / sqrt(variance + epsilon). */
+    double scale = fmax(1, fabs(want));
+    scale = which == DGAMMA || which == DBETA ? fmax(scale, sqrt((double)p->rows)) : scale;
+    double f = p->a[which].f[i], d = p->a[which].d[i];
+    if (!(fabs(f - want) <= 2e-5 * scale))
+        fail_msg("%s, %d x %d, float32 %s[%d]: %.9g, not %.9g", kl_kernel_isa(), (int)p->rows,
+                 (int)p->n, names[which], (int)i, f, want);
+    if (!(fabs(d - want) <= 1e-11 * scale))
+        fail_msg("%s, %d x %d, float64 %s[%d]: %.15g, not %.15g", kl_kernel_isa(), (int)p->rows,
+                 (int)p->n, names[which], (int)i, d, want);
+}
+
+static void check_column(const problem *p, int64_t j)
+{
+    const double *x = p->a[X].d, *dy = p->a[DY].d, count = (double)p->rows;
+    const double gamma = p->scaled ? p->a[GAMMA].d[j] : 1, beta = p->scaled ? p->a[BETA].d[j] : 0;
+    double mean = 0, variance = 0, sum = 0, product = 0;
+    for (int64_t r = 0; r < p->rows; r++)
+        mean += x[r * p->n + j] / count;
+    for (int64_t r = 0; r < p->rows; r++)
+        variance += pow(x[r * p->n + j] - mean, 2) / count;
+    const double root = sqrt(variance + EPSILON);
+    for (int64_t r = 0; r < p->rows; r++) {
+        sum += dy[r * p->n + j];
+        product += dy[r * p->n + j] * (x[r * p->n + j] - mean) / root;
+    }
+    expect(p, MEAN, j, mean);
+    expect(p, VARIANCE, j, variance);
+    expect(p, DGAMMA, j, product);
+    expect(p, DBETA, j, sum);
+    for (int64_t r = 0; r < p->rows; r++) {
+        int64_t i = r * p->n + j;
+        double normal = (x[i] - mean) / root;
+        double dx = gamma / root * (dy[i] - sum / count - normal * product / count);
+        if (p->through_statistics)
+            dx += (p->a[DMEAN].d[j] + 2 * p->a[DVARIANCE].d[j] * (x[i] - mean)) / count;
+        expect(p, Y, i, gamma * normal + beta);
+        expect(p, DX, i, dx);
+    }
+}
+
+static void check(int64_t rows, int64_t n, double offset, bool scaled, bool statistics)
+{
+    problem p = problem_new(rows, n, offset, scaled, statistics);
+    run(&p, false);
+    run(&p, true);
+    for (int64_t j = 0; j < n; j++)
+        check_column(&p, j);
+    problem_free(p);
+}
+
+static void shapes(void **unused)
+{
+    static const int64_t rows[] = {1, 2, 15, 16, 17, 64, 65, 300, 1100};
+    static const int64_t columns[] = {1, 3, 16, 32, 33, 63, 64, 70, 100};
+    (void)unused;
+    kl_isa before = kl_isa_get();
+    for (int isa = KL_ISA_PORTABLE; isa <= KL_ISA_AVX512; isa++)
+        for (int i = 0; kl_isa_set((kl_isa)isa) && i < 81; i++)
+            check(rows[i / 9], columns[i % 9], 0.25, i % 3, i % 2);
+    kl_isa_set(before);
+}
+
+/* Chunks, and a mean far from zero, where squares minus the squared mean would lose the variance.
+ */
+static void long_columns(void **unused)
+{
+    (void)unused;
+    check(40000, 3, 100, true, false);
+    check(5000, 64, -30, true, true);
+}
+
+static void same_on_any_thread_count(void **unused)
+{
+    (void)unused;
+    problem p = problem_new(9000, 33, 1, true, true);
+    size_t size = (size_t)(p.rows * p.n) * sizeof(float);
+    float *first = malloc(size);
+    assert_non_null(first);
+    for (int threads = 1; threads <= 4; threads++) {
+        assert_int_equal(kl_set_num_threads(threads), KL_OK);
+        run(&p, false);
+        if (threads == 1)
+            memcpy(first, p.a[DX].f, size);
+        assert_memory_equal(first, p.a[DX].f, size);
+    }
+    free(first);
+    problem_free(p);
+    kl_shutdown();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shapes),
+        cmocka_unit_test(long_columns),
+        cmocka_unit_test(same_on_any_thread_count),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
