@@ -86,6 +86,38 @@ typedef struct kl_metric_auc_args {
     bool from_logits;
 } kl_metric_auc_args;
 
+/* Precision at a recall and its kin: the best of one while the other is at least `value`. */
+typedef struct kl_metric_constrained_args {
+    KL_METRIC_ARGS
+    double value;           /* required; from 0 to 1 */
+    int64_t num_thresholds; /* 200 */
+    int64_t class_id;       /* KL_NONE */
+} kl_metric_constrained_args;
+
+/* average: NULL (one value a class), "micro", "macro" or "weighted". */
+typedef struct kl_metric_f_score_args {
+    KL_METRIC_ARGS
+    const char *average;
+    double beta;      /* 1 */
+    double threshold; /* KL_NONEF: the largest of a row counts */
+} kl_metric_f_score_args;
+
+typedef struct kl_metric_r2_score_args {
+    KL_METRIC_ARGS
+    const char *class_aggregation; /* "uniform_average", "variance_weighted_average" or NULL */
+    int64_t num_regressors;
+} kl_metric_r2_score_args;
+
+typedef struct kl_metric_iou_args {
+    KL_METRIC_ARGS
+    int64_t num_classes;               /* required; of BinaryIoU always 2 */
+    kl_ints target_class_ids;          /* none: all */
+    int64_t ignore_class;              /* KL_NONE */
+    bool sparse_y_true, sparse_y_pred; /* true: class ids, false: one value a class */
+    int64_t axis;                      /* -1: of the classes */
+    double threshold;                  /* 0.5; of BinaryIoU */
+} kl_metric_iou_args;
+
 /* Each constructor: kl_metric_X_new(args), and the keyword form kl_metric_X(.name = "acc"). */
 #define KL_METRICS_(X)                                                                             \
     X(mean, kl_metric_args)                                                                        \
@@ -117,7 +149,16 @@ typedef struct kl_metric_auc_args {
     X(false_negatives, kl_metric_confusion_args)                                                   \
     X(precision, kl_metric_confusion_args)                                                         \
     X(recall, kl_metric_confusion_args)                                                            \
-    X(auc, kl_metric_auc_args)
+    X(auc, kl_metric_auc_args)                                                                     \
+    X(precision_at_recall, kl_metric_constrained_args)                                             \
+        X(recall_at_precision, kl_metric_constrained_args)                                         \
+            X(sensitivity_at_specificity, kl_metric_constrained_args)                              \
+                X(specificity_at_sensitivity, kl_metric_constrained_args)                          \
+                    X(f1_score, kl_metric_f_score_args) X(fbeta_score, kl_metric_f_score_args)     \
+                        X(r2_score, kl_metric_r2_score_args) X(iou, kl_metric_iou_args)            \
+                            X(mean_iou, kl_metric_iou_args) X(one_hot_iou, kl_metric_iou_args)     \
+                                X(one_hot_mean_iou, kl_metric_iou_args)                            \
+                                    X(binary_iou, kl_metric_iou_args)
 #define KL_METRIC_DECLARE_(id, T) KL_API kl_metric *kl_metric_##id##_new(const T *args);
 KL_METRICS_(KL_METRIC_DECLARE_)
 
@@ -131,6 +172,13 @@ KL_METRICS_(KL_METRIC_DECLARE_)
 #define KL_METRIC_AUC_DEFAULTS                                                                     \
     .num_thresholds = 200, .curve = "ROC", .summation_method = "interpolation"
 
+#define KL_METRIC_CONSTRAINED_DEFAULTS .num_thresholds = 200, .class_id = KL_NONE
+#define KL_METRIC_F_SCORE_DEFAULTS     .beta = 1, .threshold = KL_NONEF
+#define KL_METRIC_R2_SCORE_DEFAULTS    .class_aggregation = "uniform_average"
+#define KL_METRIC_IOU_DEFAULTS                                                                     \
+    .ignore_class = KL_NONE, .sparse_y_true = true, .sparse_y_pred = true, .axis = -1,             \
+    .threshold = 0.5
+
 KL_API kl_metric_args kl_metric_defaults(void);
 KL_API kl_metric_threshold_args kl_metric_threshold_defaults(void);
 KL_API kl_metric_top_k_args kl_metric_top_k_defaults(void);
@@ -139,6 +187,10 @@ KL_API kl_metric_sparse_args kl_metric_sparse_defaults(void);
 KL_API kl_metric_axis_args kl_metric_axis_defaults(void);
 KL_API kl_metric_confusion_args kl_metric_confusion_defaults(void);
 KL_API kl_metric_auc_args kl_metric_auc_defaults(void);
+KL_API kl_metric_constrained_args kl_metric_constrained_defaults(void);
+KL_API kl_metric_f_score_args kl_metric_f_score_defaults(void);
+KL_API kl_metric_r2_score_args kl_metric_r2_score_defaults(void);
+KL_API kl_metric_iou_args kl_metric_iou_defaults(void);
 
 #ifndef __cplusplus
 #define KL_METRIC_(id, T, D, ...) KL_CALL_(kl_metric_##id##_new, T, (D), __VA_ARGS__)
@@ -193,6 +245,38 @@ KL_API kl_metric_auc_args kl_metric_auc_defaults(void);
 #define kl_metric_recall(...)          KL_METRIC_CONFUSION_(recall, __VA_ARGS__)
 #define kl_metric_auc(...)                                                                         \
     KL_CALL_(kl_metric_auc_new, kl_metric_auc_args, (KL_METRIC_AUC_DEFAULTS), __VA_ARGS__)
+#define kl_metric_precision_at_recall(...)                                                         \
+    KL_CALL_(kl_metric_precision_at_recall_new, kl_metric_constrained_args,                        \
+             (KL_METRIC_CONSTRAINED_DEFAULTS), __VA_ARGS__)
+#define kl_metric_recall_at_precision(...)                                                         \
+    KL_CALL_(kl_metric_recall_at_precision_new, kl_metric_constrained_args,                        \
+             (KL_METRIC_CONSTRAINED_DEFAULTS), __VA_ARGS__)
+#define kl_metric_sensitivity_at_specificity(...)                                                  \
+    KL_CALL_(kl_metric_sensitivity_at_specificity_new, kl_metric_constrained_args,                 \
+             (KL_METRIC_CONSTRAINED_DEFAULTS), __VA_ARGS__)
+#define kl_metric_specificity_at_sensitivity(...)                                                  \
+    KL_CALL_(kl_metric_specificity_at_sensitivity_new, kl_metric_constrained_args,                 \
+             (KL_METRIC_CONSTRAINED_DEFAULTS), __VA_ARGS__)
+#define kl_metric_f1_score(...)                                                                    \
+    KL_CALL_(kl_metric_f1_score_new, kl_metric_f_score_args, (KL_METRIC_F_SCORE_DEFAULTS),         \
+             __VA_ARGS__)
+#define kl_metric_fbeta_score(...)                                                                 \
+    KL_CALL_(kl_metric_fbeta_score_new, kl_metric_f_score_args, (KL_METRIC_F_SCORE_DEFAULTS),      \
+             __VA_ARGS__)
+#define kl_metric_r2_score(...)                                                                    \
+    KL_CALL_(kl_metric_r2_score_new, kl_metric_r2_score_args, (KL_METRIC_R2_SCORE_DEFAULTS),       \
+             __VA_ARGS__)
+#define kl_metric_iou(...)                                                                         \
+    KL_CALL_(kl_metric_iou_new, kl_metric_iou_args, (KL_METRIC_IOU_DEFAULTS), __VA_ARGS__)
+#define kl_metric_mean_iou(...)                                                                    \
+    KL_CALL_(kl_metric_mean_iou_new, kl_metric_iou_args, (KL_METRIC_IOU_DEFAULTS), __VA_ARGS__)
+#define kl_metric_one_hot_iou(...)                                                                 \
+    KL_CALL_(kl_metric_one_hot_iou_new, kl_metric_iou_args, (KL_METRIC_IOU_DEFAULTS), __VA_ARGS__)
+#define kl_metric_one_hot_mean_iou(...)                                                            \
+    KL_CALL_(kl_metric_one_hot_mean_iou_new, kl_metric_iou_args, (KL_METRIC_IOU_DEFAULTS),         \
+             __VA_ARGS__)
+#define kl_metric_binary_iou(...)                                                                  \
+    KL_CALL_(kl_metric_binary_iou_new, kl_metric_iou_args, (KL_METRIC_IOU_DEFAULTS), __VA_ARGS__)
 #endif
 
 /* By Keras name, or a metric as it is (one reference is taken over). "accuracy", "acc" give the

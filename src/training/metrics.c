@@ -319,7 +319,7 @@ static const kl_metric_vtable *const metrics[] = {
 const kl_class *kl_builtin_metric(const char *name)
 {
     const kl_metric_vtable *const *const tables[] = {metrics, kl_accuracy_metrics,
-                                                     kl_confusion_metrics};
+                                                     kl_confusion_metrics, kl_class_metrics};
     for (size_t k = 0; k < sizeof tables / sizeof *tables; k++)
         for (const kl_metric_vtable *const *at = tables[k]; *at; at++)
             if (kl_class_is_named((const kl_class *)*at, name))
@@ -361,6 +361,11 @@ DEFAULTS(kl_metric_sparse_defaults, kl_metric_sparse_args, (KL_METRIC_SPARSE_DEF
 DEFAULTS(kl_metric_axis_defaults, kl_metric_axis_args, (KL_METRIC_AXIS_DEFAULTS))
 DEFAULTS(kl_metric_confusion_defaults, kl_metric_confusion_args, (KL_METRIC_CONFUSION_DEFAULTS))
 DEFAULTS(kl_metric_auc_defaults, kl_metric_auc_args, (KL_METRIC_AUC_DEFAULTS))
+DEFAULTS(kl_metric_constrained_defaults, kl_metric_constrained_args,
+         (KL_METRIC_CONSTRAINED_DEFAULTS))
+DEFAULTS(kl_metric_f_score_defaults, kl_metric_f_score_args, (KL_METRIC_F_SCORE_DEFAULTS))
+DEFAULTS(kl_metric_r2_score_defaults, kl_metric_r2_score_args, (KL_METRIC_R2_SCORE_DEFAULTS))
+DEFAULTS(kl_metric_iou_defaults, kl_metric_iou_args, (KL_METRIC_IOU_DEFAULTS))
 
 kl_metric *kl_metric_from(const char *name,
                           kl_tensor *(*function)(kl_tensor *y_true, kl_tensor *y_pred, void *user),

@@ -20,7 +20,8 @@ kl_tensor *kl_masked_weights(kl_tensor *weights, kl_tensor *mask);
 kl_tensor *kl_metric_floats(kl_tensor *x);
 
 /* The tables of the other sources, ended by NULL. */
-extern const kl_metric_vtable *const kl_accuracy_metrics[], *const kl_confusion_metrics[];
+extern const kl_metric_vtable *const kl_accuracy_metrics[], *const kl_confusion_metrics[],
+                                                                *const kl_class_metrics[];
 
 kl_metric *kl_metric_make(const char *function, const kl_metric_vtable *cls, const void *args);
 

@@ -330,5 +330,90 @@ kl_metric *kl_metric_auc_new(const kl_metric_auc_args *args)
     return kl_metric_make("kl_metric_auc", &auc_class, args);
 }
 
-#define ENTRY(id, AT, class, table) &id##_class,
-const kl_metric_vtable *const kl_confusion_metrics[] = {CONFUSIONS(ENTRY) & auc_class, NULL};
+/* ---- The best of one while the other is large enough --------------------------------------- */
+
+typedef struct constrained_state {
+    kl_metric_constrained_args args;
+    confusion counts;
+} constrained_state;
+
+static kl_status constrained_init(void *self)
+{
+    constrained_state *s = kl_object_state(self);
+    size_t inner = (size_t)(s->args.num_thresholds > 1 ? s->args.num_thresholds - 2 : 0);
+    kl_status status = confusion_init(&s->counts, s->args.num_thresholds > 1 ? inner + 2 : 1);
+    if (status)
+        return status;
+    s->counts.thresholds[0] = inner || s->counts.count > 1 ? 0 : 0.5;
+    for (size_t i = 0; i < inner; i++)
+        s->counts.thresholds[i + 1] = (double)(i + 1) / (double)(inner + 1);
+    if (s->counts.count > 1)
+        s->counts.thresholds[inner + 1] = 1;
+    return KL_OK;
+}
+
+static void constrained_destroy(void *self)
+{
+    kl_free(((constrained_state *)kl_object_state(self))->counts.thresholds);
+}
+
+static kl_status constrained_update(void *state, kl_tensor *t, kl_tensor *p, kl_tensor *w)
+{
+    constrained_state *s = state;
+    return confusion_add(&s->counts, t, p, w, KL_NONE, s->args.class_id, false);
+}
+
+static void constrained_reset(void *state)
+{
+    confusion_reset(&((constrained_state *)state)->counts);
+}
+
+#define SPECIFICITY(c, i) ratio((c)->tn[i], (c)->tn[i] + (c)->fp[i])
+
+#define CONSTRAINED(X)                                                                             \
+    X(precision_at_recall, "PrecisionAtRecall", "recall", PRECISION, RECALL)                       \
+    X(recall_at_precision, "RecallAtPrecision", "precision", RECALL, PRECISION)                    \
+    X(sensitivity_at_specificity, "SensitivityAtSpecificity", "specificity", RECALL, SPECIFICITY)  \
+    X(specificity_at_sensitivity, "SpecificityAtSensitivity", "sensitivity", SPECIFICITY, RECALL)
+
+#define CONSTRAINED_METRIC(id, class, key, BEST, BOUND)                                            \
+    static const kl_field id##_fields[] = {                                                        \
+        NAME_FIELDS,                                                                               \
+        {key, KL_FIELD_FLOAT, offsetof(kl_metric_constrained_args, value), .doc = "at least this", \
+         .min = 0, .max = 1, .flags = KL_FIELD_REQUIRED},                                          \
+        {"num_thresholds", KL_FIELD_INT, offsetof(kl_metric_constrained_args, num_thresholds),     \
+         "200", .doc = "that are tried", .min = 1, .max = 1000000},                                \
+        {"class_id", KL_FIELD_INT, offsetof(kl_metric_constrained_args, class_id),                 \
+         .doc = "the only class that counts", .flags = KL_FIELD_OPTIONAL},                         \
+        {0}};                                                                                      \
+    static double id##_value(const void *state)                                                    \
+    {                                                                                              \
+        const constrained_state *s = state;                                                        \
+        const confusion *c = &s->counts;                                                           \
+        double best = 0;                                                                           \
+        for (size_t i = 0; i < c->count; i++)                                                      \
+            if (BOUND(c, i) >= s->args.value)                                                      \
+                best = fmax(best, BEST(c, i));                                                     \
+        return best;                                                                               \
+    }                                                                                              \
+    static const kl_metric_vtable id##_class = {.size = sizeof(kl_metric_vtable),                  \
+                                                .class_name = class,                               \
+                                                .names = #id,                                      \
+                                                .state_size = sizeof(constrained_state),           \
+                                                .args_size = sizeof(kl_metric_constrained_args),   \
+                                                .fields = id##_fields,                             \
+                                                .init = constrained_init,                          \
+                                                .destroy = constrained_destroy,                    \
+                                                .update = constrained_update,                      \
+                                                .value = id##_value,                               \
+                                                .reset = constrained_reset};                       \
+    kl_metric *kl_metric_##id##_new(const kl_metric_constrained_args *args)                        \
+    {                                                                                              \
+        return kl_metric_make("kl_metric_" #id, &id##_class, args);                                \
+    }
+CONSTRAINED(CONSTRAINED_METRIC)
+
+#define CONSTRAINED_ENTRY(id, class, key, BEST, BOUND) &id##_class,
+#define ENTRY(id, AT, class, table)                    &id##_class,
+const kl_metric_vtable *const kl_confusion_metrics[] = {
+    CONFUSIONS(ENTRY) CONSTRAINED(CONSTRAINED_ENTRY) & auc_class, NULL};

@@ -301,6 +301,7 @@ static void threads_change_nothing(void **state)
     train(8, other);
     assert_memory_equal(one, other, sizeof one);
     kl_set_num_threads(0);
+    kl_shutdown(); /* joins the workers, whose pools would look like leaks */
 }
 
 static void bad_options_are_told(void **state)

@@ -59,6 +59,7 @@ static void judge_metric(const kl_config *c, int line)
 static void metrics_are_keras_s(void **state)
 {
     assert_true(for_each_line("functions/metrics.jsonl", judge_metric) > 60);
+    assert_true(for_each_line("functions/metrics_more.jsonl", judge_metric) > 30);
 }
 
 static void judge_optimizer(const kl_config *c, int line)
