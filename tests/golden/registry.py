@@ -6,6 +6,13 @@ CASES = {}
 PENDING = set()
 
 
+class Sub:
+    """A layer, or another object of Keras, as an argument; made when its case runs."""
+
+    def __init__(self, class_name, **args):
+        self.class_name, self.args = class_name, args
+
+
 class Case:
     """One layer, what it is given and which parts of its answer are written.
 
@@ -21,6 +28,7 @@ class Case:
     error     building or calling must fail; `override` then replaces keys of the config
     adapt     spec given to adapt
     last      compute through a channels-last twin, transposing around it
+    pending   made, but not part of the committed set yet
     keras     "3" or "2.15": which Keras makes the case
     """
 
@@ -45,6 +53,7 @@ class Case:
         self.last = options.pop("last", False)
         self.keras = options.pop("keras", "3")
         self.shapes = options.pop("shapes", True)
+        self.pending = options.pop("pending", False)
         self.sparse_config = options.pop("config", None)
         if options:
             raise TypeError(f"unknown case options {sorted(options)} in {name}")

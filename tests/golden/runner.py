@@ -7,6 +7,7 @@ import numpy as np
 
 import kerasenv
 from kerasenv import keras, tf
+from registry import Sub
 from tensors import Spec, encode, is_float, uniform, x
 
 POSITIONAL = {"MultiHeadAttention", "GroupQueryAttention"}
@@ -25,6 +26,17 @@ def find_class(name):
         if place is not None and hasattr(place, name):
             return getattr(place, name)
     raise AttributeError(f"Keras {kerasenv.VERSION} has no layer {name}")
+
+
+def realize(value):
+    """The arguments with each Sub made into its layer."""
+    if isinstance(value, Sub):
+        return find_class(value.class_name)(**realize(value.args))
+    if isinstance(value, dict):
+        return {key: realize(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [realize(item) for item in value]
+    return value
 
 
 class Runner:
@@ -47,7 +59,7 @@ class Runner:
     # -- building -----------------------------------------------------------------
 
     def constructor_args(self):
-        args = dict(self.case.args() if callable(self.case.args) else self.case.args)
+        args = realize(self.case.args)
         if self.case.dtype:
             args["dtype"] = self.case.dtype
         return args

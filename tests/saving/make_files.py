@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Makes the files of tests/saving/files by real Keras 3, with what it predicts beside them."""
+
+import json
+import os
+
+import keras
+import numpy as np
+
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files")
+
+
+def keep(name, model, inputs):
+    model.save(os.path.join(HERE, name + ".keras"))
+    outputs = model.predict(inputs, verbose=0)
+    outputs = outputs if isinstance(outputs, list) else [outputs]
+    inputs = inputs if isinstance(inputs, list) else [inputs]
+
+    def tensor(a):
+        return {"dtype": str(a.dtype), "shape": list(a.shape), "values": a.ravel().tolist()}
+
+    with open(os.path.join(HERE, name + ".json"), "w", encoding="utf-8") as file:
+        json.dump({"inputs": [tensor(a) for a in inputs], "outputs": [tensor(a) for a in outputs]},
+                  file)
+        file.write("\n")
+
+
+def functional():
+    """Two inputs and outputs, a mask, a nested model, operations on tensors, a trained state."""
+    ids = keras.Input((6,), dtype="int32", name="ids")
+    x = keras.Input((4,), name="x")
+    words = keras.layers.Embedding(11, 3, mask_zero=True)(ids)
+    state = keras.layers.LSTM(5)(words)
+    shared = keras.layers.Dense(5, activation="relu")
+    inner = keras.Sequential([keras.Input((5,)), keras.layers.Dense(5),
+                              keras.layers.Dropout(0.3, seed=3),
+                              keras.layers.BatchNormalization()], name="inner")
+    both = keras.layers.Add()([state, inner(shared(x))])
+    both = both * 2.0 + state
+    outputs = [keras.layers.Dense(2, activation="softmax", name="out")(both),
+               keras.layers.Dense(1, name="second", kernel_regularizer="l2")(both)]
+    model = keras.Model([ids, x], outputs)
+    model.compile(optimizer="adam", loss={"out": "sparse_categorical_crossentropy",
+                                          "second": "mse"})
+    inputs = [np.arange(12, dtype="int32").reshape(2, 6) % 11,
+              np.linspace(-1, 1, 8, dtype="float32").reshape(2, 4)]
+    model.fit(inputs, [np.array([0, 1]), np.array([[1.0], [2.0]])], verbose=0)
+    keep("functional", model, inputs)
+
+
+def sequential():
+    model = keras.Sequential([keras.Input((8, 8, 1)),
+                              keras.layers.Conv2D(3, 3, activation="relu"),
+                              keras.layers.BatchNormalization(), keras.layers.MaxPooling2D(),
+                              keras.layers.Flatten(), keras.layers.Dense(4),
+                              keras.layers.Dense(2)])
+    keep("sequential", model, np.linspace(-1, 1, 128, dtype="float32").reshape(2, 8, 8, 1))
+
+
+def table():
+    norm = keras.layers.Normalization()
+    norm.adapt(np.array([[1.0, 20.0], [3.0, 40.0], [5.0, 90.0]], dtype="float32"))
+    model = keras.Sequential([keras.Input((2,)), norm, keras.layers.Dense(3, activation="tanh")])
+    keep("table", model, np.array([[2.0, 30.0], [0.0, 10.0]], dtype="float32"))
+
+
+if __name__ == "__main__":
+    keras.utils.set_random_seed(1)
+    os.makedirs(HERE, exist_ok=True)
+    functional()
+    sequential()
+    table()

@@ -1,0 +1,215 @@
+/* Files of real Keras load and predict the same; files of ours come back; hostile ones are refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <klayers/klayers.h>
+
+#ifdef KL_HAVE_SAVING
+#define FILES KL_TEST_DIR "/saving/files/"
+
+static char *read_text(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    char *text = malloc(*size + 1);
+    assert_int_equal(fread(text, 1, *size, file), *size);
+    fclose(file);
+    return text;
+}
+
+static kl_tensor *read_tensor(const kl_config *config)
+{
+    int64_t shape[KL_MAX_RANK];
+    kl_dtype dtype;
+    const kl_config *dims = kl_config_get(config, "shape"),
+                    *values = kl_config_get(config, "values");
+    int rank = (int)kl_config_count(dims);
+    for (int i = 0; i < rank; i++)
+        assert_true(kl_config_as_int(kl_config_at(dims, (size_t)i), &shape[i]));
+    assert_true(kl_dtype_from_name(kl_config_as_string(kl_config_get(config, "dtype")), &dtype));
+    size_t count = kl_config_count(values);
+    double *numbers = malloc((count + 1) * sizeof *numbers);
+    for (size_t i = 0; i < count; i++)
+        assert_true(kl_config_as_float(kl_config_at(values, i), &numbers[i]));
+    kl_tensor *wide = kl_from_data(KL_FLOAT64, rank, shape, numbers), *made = kl_copy(wide, dtype);
+    kl_release(wide);
+    free(numbers);
+    return made;
+}
+
+typedef struct expectation {
+    kl_tensor *inputs[8], *outputs[8];
+    int input_count, output_count;
+} expectation;
+
+static void read_expectation(const char *name, expectation *e)
+{
+    char path[512];
+    size_t size;
+    snprintf(path, sizeof path, FILES "%s.json", name);
+    char *text = read_text(path, &size);
+    kl_config *config = kl_config_parse(text, size);
+    assert_non_null(config);
+    const kl_config *in = kl_config_get(config, "inputs"), *out = kl_config_get(config, "outputs");
+    e->input_count = (int)kl_config_count(in);
+    e->output_count = (int)kl_config_count(out);
+    for (int i = 0; i < e->input_count; i++)
+        e->inputs[i] = read_tensor(kl_config_at(in, (size_t)i));
+    for (int i = 0; i < e->output_count; i++)
+        e->outputs[i] = read_tensor(kl_config_at(out, (size_t)i));
+    kl_config_free(config);
+    free(text);
+}
+
+static void release_expectation(expectation *e)
+{
+    for (int i = 0; i < e->input_count; i++)
+        kl_release(e->inputs[i]);
+    for (int i = 0; i < e->output_count; i++)
+        kl_release(e->outputs[i]);
+}
+
+static void check_predictions(kl_model *model, const expectation *e)
+{
+    kl_tensor *out[8];
+    assert_int_equal(kl_model_output_count(model), e->output_count);
+    assert_int_equal(kl_predict_many(model, e->input_count, e->inputs, 32, out), KL_OK);
+    for (int i = 0; i < e->output_count; i++) {
+        for (int64_t k = 0; k < kl_tensor_size(e->outputs[i]); k++)
+            assert_float_equal(kl_tensor_at(out[i], k), kl_tensor_at(e->outputs[i], k), 1e-5);
+        kl_release(out[i]);
+    }
+}
+
+/* Keras's file, ours made of it, and the weights alone all predict what Keras did. */
+static void check_file(const char *name)
+{
+    char path[512], ours[] = "/tmp/klayers-saving-XXXXXX";
+    expectation e;
+    snprintf(path, sizeof path, FILES "%s.keras", name);
+    read_expectation(name, &e);
+    kl_model *model = kl_load_model(path);
+    if (!model)
+        fail_msg("%s", kl_last_error());
+    check_predictions(model, &e);
+    int file = mkstemp(ours);
+    assert_true(file >= 0);
+    close(file);
+    assert_int_equal(kl_save_model(model, ours), KL_OK);
+    kl_model *again = kl_load_model(ours);
+    if (!again)
+        fail_msg("%s", kl_last_error());
+    check_predictions(again, &e);
+
+    kl_weight *first = kl_layer_trainable_weight(again, 0);
+    kl_tensor *zeros = kl_zeros(KL_FLOAT32, kl_tensor_rank(kl_weight_value(first)),
+                                kl_tensor_shape(kl_weight_value(first)));
+    assert_int_equal(kl_save_weights(model, ours), KL_OK);
+    assert_int_equal(kl_weight_assign(first, zeros), KL_OK);
+    assert_int_equal(kl_load_weights(again, ours), KL_OK);
+    check_predictions(again, &e);
+    kl_release(zeros);
+    unlink(ours);
+    kl_layer_release(again);
+    kl_layer_release(model);
+    release_expectation(&e);
+}
+
+static void test_functional(void **state)
+{
+    check_file("functional");
+}
+
+static void test_sequential(void **state)
+{
+    check_file("sequential");
+}
+
+static void test_table(void **state)
+{
+    check_file("table");
+}
+
+/* Every cut of a file is refused, and so is every byte of its directory turned over. */
+static void test_hostile(void **state)
+{
+    size_t size;
+    char *whole = read_text(FILES "sequential.keras", &size);
+    char path[] = "/tmp/klayers-hostile-XXXXXX";
+    int made = mkstemp(path);
+    assert_true(made >= 0);
+    close(made);
+    for (size_t cut = 0; cut < size; cut += size / 23 + 1) {
+        FILE *file = fopen(path, "wb");
+        fwrite(whole, 1, cut, file);
+        fclose(file);
+        assert_null(kl_load_model(path));
+        assert_true(*kl_last_error());
+    }
+    for (size_t at = 7; at < size; at += size / 97 + 1) {
+        whole[at] ^= 0x5a;
+        FILE *file = fopen(path, "wb");
+        fwrite(whole, 1, size, file);
+        fclose(file);
+        kl_layer_release(kl_load_model(path));
+        whole[at] ^= 0x5a;
+    }
+    unlink(path);
+    free(whole);
+}
+
+static void test_bad_input(void **state)
+{
+    assert_null(kl_load_model(NULL));
+    assert_null(kl_load_model("/no/such/file.keras"));
+    assert_non_null(strstr(kl_last_error(), "/no/such/file.keras"));
+    assert_int_not_equal(kl_save_model(NULL, "x"), KL_OK);
+    kl_model *model = kl_sequential();
+    kl_add(model, kl_input_layer(.shape = {3}));
+    kl_add(model, kl_dense(.units = 2));
+    assert_int_not_equal(kl_save_model(model, NULL), KL_OK);
+    assert_int_not_equal(kl_save_model(model, "/no/such/folder/x.keras"), KL_OK);
+    /* Weights of another model: refused, and nothing changed. */
+    char path[] = "/tmp/klayers-weights-XXXXXX";
+    close(mkstemp(path));
+    kl_model *other = kl_sequential();
+    kl_add(other, kl_input_layer(.shape = {4}));
+    kl_add(other, kl_dense(.units = 2));
+    assert_int_equal(kl_save_weights(other, path), KL_OK);
+    double before = kl_tensor_at(kl_weight_value(kl_layer_weight(model, 0)), 0);
+    assert_int_equal(kl_load_weights(model, path), KL_ERROR_SHAPE);
+    assert_true(kl_tensor_at(kl_weight_value(kl_layer_weight(model, 0)), 0) == before);
+    unlink(path);
+    kl_layer_release(model);
+    kl_layer_release(other);
+}
+#else
+static void test_bad_input(void **state)
+{
+    assert_null(kl_load_model("x.keras"));
+    assert_int_equal(kl_last_status(), KL_ERROR_UNSUPPORTED);
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#ifdef KL_HAVE_SAVING
+        cmocka_unit_test(test_functional), cmocka_unit_test(test_sequential),
+        cmocka_unit_test(test_table),      cmocka_unit_test(test_hostile),
+#endif
+        cmocka_unit_test(test_bad_input),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    kl_shutdown();
+    return failed;
+}
