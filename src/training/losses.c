@@ -366,8 +366,8 @@ kl_tensor *kl_loss_call(const kl_loss *loss, kl_tensor *y_true, kl_tensor *y_pre
     kl_tensor *mask = y_pred->mask;
     if (args->dtype && kl_dtype_from_name(args->dtype, &dtype) && y_pred->dtype != dtype)
         y_pred = kl_op_cast(y_pred, dtype);
-    else if (!kl_dtype_is_float((kl_dtype)y_pred->dtype))
-        y_pred = kl_op_cast(y_pred, KL_FLOAT32);
+    else if (y_pred->dtype != KL_FLOAT32 && y_pred->dtype != KL_FLOAT64)
+        y_pred = kl_op_cast(y_pred, KL_FLOAT32); /* half precision is too coarse for a loss */
     kl_tensor *values = y_pred ? cls->call(args, y_true, y_pred) : NULL;
     kl_tensor *result = NULL;
     if (values)

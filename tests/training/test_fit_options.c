@@ -304,6 +304,29 @@ static void threads_change_nothing(void **state)
     kl_shutdown(); /* joins the workers, whose pools would look like leaks */
 }
 
+/* Every policy learns the line; the weights keep their own dtype. */
+static void policies_train(void **state)
+{
+    static const char *const policies[] = {"float64", "mixed_bfloat16", "mixed_float16", "float16"};
+    for (int k = 0; k < 4; k++) {
+        line_data d = line("sgd");
+        kl_model *model = kl_sequential();
+        kl_add(model, kl_dense(.units = 1, .kernel_initializer = "zeros", .dtype = policies[k]));
+        kl_compile(model, .optimizer = kl_sgd(.learning_rate = 0.1), .loss = "mse",
+                   .metrics = {"mae"});
+        kl_history *history = kl_fit(model, d.x, d.y, .epochs = 40, .batch_size = 8, .verbose = 0);
+        assert_non_null(history);
+        assert_true(kl_history_last(history, "loss") < 1e-3);
+        assert_int_equal(kl_tensor_dtype(kl_weight_value(kl_layer_weight(model, 0))),
+                         k == 0   ? KL_FLOAT64
+                         : k == 3 ? KL_FLOAT16
+                                  : KL_FLOAT32);
+        kl_history_free(history);
+        kl_layer_release(model);
+        drop(&d);
+    }
+}
+
 static void bad_options_are_told(void **state)
 {
     line_data d = line("sgd");
@@ -339,6 +362,7 @@ int main(void)
         cmocka_unit_test(steps_and_frequencies_count),
         cmocka_unit_test(sample_weights_count),
         cmocka_unit_test(threads_change_nothing),
+        cmocka_unit_test(policies_train),
         cmocka_unit_test(bad_options_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
