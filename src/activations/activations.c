@@ -373,7 +373,7 @@ kl_status kl_register_activation(const char *name, kl_tensor *(*function)(kl_ten
     named_function *entry = kl_malloc(sizeof *entry + strlen(name) + 1);
     if (!entry)
         return KL_ERROR_MEMORY;
-    strcpy(entry->text, name);
+    memcpy(entry->text, name, strlen(name) + 1);
     entry->state = (own_state){function, user, NULL};
     pthread_mutex_lock(&guard);
     entry->next = functions;

@@ -98,12 +98,12 @@ static kl_status fill_orthogonal(uint64_t seed, kl_tensor *out, double gain)
     if (out->rank < 2)
         return kl_error(KL_ERROR_SHAPE, "Orthogonal: expected at least 2 dimensions, got %d",
                         out->rank);
-    int64_t cols = out->shape[out->rank - 1], rows = cols ? out->size / cols : 0;
+    if (!out->size)
+        return KL_OK;
+    int64_t cols = out->shape[out->rank - 1], rows = out->size / cols;
     int64_t tall = rows > cols ? rows : cols, narrow = rows > cols ? cols : rows;
     if (tall > INT32_MAX)
         return kl_error(KL_ERROR_SHAPE, "Orthogonal: the matrix is too large");
-    if (!out->size)
-        return KL_OK;
     int m = (int)tall, n = (int)narrow, info = 0, room = n * 64;
     double *a = kl_malloc_array((size_t)(tall * narrow), sizeof *a);
     double *tau = kl_malloc_array((size_t)narrow, 2 * sizeof *tau);
@@ -119,7 +119,7 @@ static kl_status fill_orthogonal(uint64_t seed, kl_tensor *out, double gain)
         dorgqr_(&m, &n, &n, a, &m, tau, work, &room, &info);
         void *data = kl_tensor_mutable_data(out);
         for (int64_t at = 0; at < out->size; at++) {
-            int64_t row = at / cols, col = at % cols;
+            int64_t row = at / cols, col = at - row * cols;
             int64_t i = rows >= cols ? row : col, k = rows >= cols ? col : row;
             double value = a[k * m + i] * signs[k];
             if (out->dtype == KL_FLOAT64)

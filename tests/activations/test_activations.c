@@ -195,8 +195,8 @@ static void test_own_function(void **state)
     /* Registered, it is known by its name, in the forms that Keras writes. */
     assert_int_equal(kl_register_activation("twice", twice, &calls), KL_OK);
     const char *forms[] = {"\"twice\"",
-                           "{\"module\": \"builtins\", \"class_name\": \"function\", \"config\": "
-                           "\"Custom>twice\", \"registered_name\": \"function\"}",
+                           ("{\"module\": \"builtins\", \"class_name\": \"function\", \"config\": "
+                            "\"Custom>twice\", \"registered_name\": \"function\"}"),
                            "{\"class_name\": \"function\", \"config\": \"twice\"}"};
     for (int i = 0; i < 3; i++) {
         dense = read_dense(forms[i]);

@@ -37,7 +37,7 @@ kl_status kl_register_lambda(const char *name, kl_lambda_function *function, voi
     named_function *entry = kl_malloc(sizeof *entry + strlen(name) + 1);
     if (!entry)
         return KL_ERROR_MEMORY;
-    strcpy(entry->name, name);
+    memcpy(entry->name, name, strlen(name) + 1);
     entry->function = function;
     entry->user = user;
     pthread_mutex_lock(&guard);

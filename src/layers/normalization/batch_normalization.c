@@ -72,7 +72,8 @@ static kl_status batch_norm_init(void *self)
     kl_status status = KL_OK;
     for (size_t i = 0; !status && i < kl_config_count(map); i++) {
         const char *key = kl_config_key(map, i);
-        if (!key || (strcmp(key, "rmin") && strcmp(key, "rmax") && strcmp(key, "dmax")))
+        bool known = key && (!strcmp(key, "rmin") || !strcmp(key, "rmax") || !strcmp(key, "dmax"));
+        if (!known)
             status = kl_error(KL_ERROR_INVALID,
                               "renorm_clipping has keys rmin, rmax and dmax alone, got '%s'",
                               key ? key : "a list");
