@@ -4,7 +4,13 @@
  */
 #include "kernels/norm_table.h"
 
+#if defined(__AVX512F__)
 #define VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
 
 /* Columns go by two vectors, by one, and the rest one by one; sums stay in registers. */
 #define DEFINE_LOOPS(T, S)                                                                         \

@@ -47,13 +47,18 @@ static inline float v_copysign(float magnitude, float sign)
     return v_from_bits((v_bits(magnitude) & 0x7fffffff) | (v_bits(sign) & 0x80000000));
 }
 
-/* e^x: x = n ln 2 + r; 2^n in two factors, so that results in the denormal range are right. */
+/*
+ * e^x: x = n ln 2 + r; 2^n in two factors, so that results in the denormal range are right. The
+ * sum with 1.5 * 2^23 + 254 rounds to n and leaves n + 254, the factors' biased exponents
+ * together, in the low bits. NaN passes through the comparisons and the polynomial.
+ */
 static inline float v_exp(float x)
 {
+    const float shift = 12582912.f + 254.f;
     float c = x < -104.f ? -104.f : x;
     c = c > 89.f ? 89.f : c;
-    float t = v_fma(c, 1.44269504f, 12582912.f);
-    float n = t - 12582912.f;
+    float t = v_fma(c, 1.44269504f, shift);
+    float n = t - shift;
     float r = v_fma(n, -6.93145752e-1f, c);
     r = v_fma(n, -1.42860677e-6f, r);
     float p = 1.381444608e-03f;
@@ -63,12 +68,9 @@ static inline float v_exp(float x)
     p = v_fma(p, r, 4.999999341e-01f);
     p = v_fma(p, r * r, r);
     p = p + 1.f;
-    int32_t k = (int32_t)(v_bits(t) - 0x4b400000u);
-    int32_t half = k >> 1;
-    float a = v_from_bits((uint32_t)(half + 127) << 23);
-    float b = v_from_bits((uint32_t)(k - half + 127) << 23);
-    float y = p * a * b;
-    return x != x ? x : y;
+    uint32_t first = (v_bits(t) << 22) & 0x7f800000u;
+    uint32_t second = (v_bits(t) << 23) - first;
+    return p * v_from_bits(first) * v_from_bits(second);
 }
 
 /* e^x - 1 without loss near 0. */
