@@ -48,18 +48,14 @@ static inline float v_copysign(float magnitude, float sign)
 }
 
 /*
- * e^x: x = n ln 2 + r; 2^n in two factors, so that results in the denormal range are right. The
- * sum with 1.5 * 2^23 + 254 rounds to n and leaves n + 254, the factors' biased exponents
- * together, in the low bits. NaN passes through the comparisons and the polynomial.
+ * e^x = 2^n e^r with |r| <= ln 2 / 2. Gives e^r; the sum with shift = 1.5 * 2^23 + bias rounds to n
+ * and leaves n + bias in the low bits of *bits. NaN passes through.
  */
-static inline float v_exp(float x)
+static inline float v_exp_reduced(float x, float shift, uint32_t *bits)
 {
-    const float shift = 12582912.f + 254.f;
-    float c = x < -104.f ? -104.f : x;
-    c = c > 89.f ? 89.f : c;
-    float t = v_fma(c, 1.44269504f, shift);
+    float t = v_fma(x, 1.44269504f, shift);
     float n = t - shift;
-    float r = v_fma(n, -6.93145752e-1f, c);
+    float r = v_fma(n, -6.93145752e-1f, x);
     r = v_fma(n, -1.42860677e-6f, r);
     float p = 1.381444608e-03f;
     p = v_fma(p, r, 8.368782569e-03f);
@@ -67,10 +63,32 @@ static inline float v_exp(float x)
     p = v_fma(p, r, 1.666652008e-01f);
     p = v_fma(p, r, 4.999999341e-01f);
     p = v_fma(p, r * r, r);
-    p = p + 1.f;
-    uint32_t first = (v_bits(t) << 22) & 0x7f800000u;
-    uint32_t second = (v_bits(t) << 23) - first;
+    *bits = v_bits(t);
+    return p + 1.f;
+}
+
+/* e^x for x in [-104, 89]: 2^n in two factors, so that results in the denormal range are right;
+   their biased exponents together are n + 254. */
+static inline float v_exp_clamped(float x)
+{
+    uint32_t bits;
+    float p = v_exp_reduced(x, 12582912.f + 254.f, &bits);
+    uint32_t first = (bits << 22) & 0x7f800000u, second = (bits << 23) - first;
     return p * v_from_bits(first) * v_from_bits(second);
+}
+
+/* e^x where the result is neither denormal nor near overflow. */
+static inline float v_exp_normal(float x)
+{
+    uint32_t bits;
+    float p = v_exp_reduced(x, 12582912.f + 127.f, &bits);
+    return p * v_from_bits(bits << 23);
+}
+
+static inline float v_exp(float x)
+{
+    float c = x < -104.f ? -104.f : x;
+    return v_exp_clamped(c > 89.f ? 89.f : c);
 }
 
 /* e^x - 1 without loss near 0. */
@@ -134,14 +152,14 @@ static inline float v_tanh(float x)
     p = v_fma(p, s, 1.333149090e-01f);
     p = v_fma(p, s, -3.333328391e-01f);
     float small = v_fma(x * s, p, x);
-    float large = v_copysign(1.f - 2.f / (v_exp(2.f * a) + 1.f), x);
-    float y = a < 0.625f ? small : large;
-    return x != x ? x : y;
+    float c = a > 10.f ? 10.f : a;
+    float large = v_copysign(1.f - 2.f / (v_exp_normal(2.f * c) + 1.f), x);
+    return a < 0.625f ? small : large;
 }
 
 static inline float v_sigmoid(float x)
 {
-    float t = v_exp(-v_abs(x));
+    float a = v_abs(x), t = v_exp_clamped(a > 104.f ? -104.f : -a);
     return (x < 0.f ? t : 1.f) / (1.f + t);
 }
 
@@ -164,9 +182,8 @@ static inline float v_erf(float x)
     q = v_fma(q, c, -6.333345214e-01f);
     q = v_fma(q, c, -1.129520885e+00f);
     q = v_fma(q, c, 1.758867344e-04f);
-    float large = v_copysign(1.f - v_exp(q), x);
-    float y = t < 0.93f ? small : large;
-    return x != x ? x : y;
+    float large = v_copysign(1.f - v_exp_normal(q), x);
+    return t < 0.93f ? small : large;
 }
 
 /* log(1 + e^x) without overflow. */
