@@ -112,6 +112,27 @@ typedef struct kl_callback_terminate_on_nan_args {
 } kl_callback_terminate_on_nan_args;
 KL_API kl_callback *kl_callback_terminate_on_nan_new(const kl_callback_terminate_on_nan_args *args);
 
+/*
+ * Saves the model, or its weights alone, during training. The path may hold {epoch}, {epoch:02d}
+ * and names of logs such as {val_loss:.2f}; it ends in ".keras", with save_weights_only in
+ * ".weights.h5".
+ */
+typedef struct kl_callback_model_checkpoint_args {
+    size_t size;
+    unsigned mark;
+    const char *filepath; /* required */
+    const char *monitor;  /* "val_loss"; for save_best_only */
+    int verbose;
+    bool save_best_only, save_weights_only;
+    const char *mode;               /* "auto", "min" or "max" */
+    int64_t save_freq;              /* batches between saves; KL_NONE: every epoch */
+    double initial_value_threshold; /* KL_NONEF: none; else only what is better is saved */
+} kl_callback_model_checkpoint_args;
+KL_API kl_callback *kl_callback_model_checkpoint_new(const kl_callback_model_checkpoint_args *args);
+KL_API kl_callback_model_checkpoint_args kl_callback_model_checkpoint_defaults(void);
+
+#define KL_MODEL_CHECKPOINT_DEFAULTS                                                               \
+    .monitor = "val_loss", .mode = "auto", .save_freq = KL_NONE, .initial_value_threshold = KL_NONEF
 #define KL_EARLY_STOPPING_DEFAULTS .monitor = "val_loss", .mode = "auto", .baseline = KL_NONEF
 #define KL_REDUCE_LR_DEFAULTS                                                                      \
     .monitor = "val_loss", .factor = 0.1, .patience = 10, .mode = "auto", .min_delta = 0.0001
@@ -129,6 +150,9 @@ KL_API kl_callback_reduce_lr_on_plateau_args kl_callback_reduce_lr_on_plateau_de
 #define kl_callback_learning_rate_scheduler(...)                                                   \
     KL_CALL_(kl_callback_learning_rate_scheduler_new, kl_callback_learning_rate_scheduler_args,    \
              (.user = NULL), __VA_ARGS__)
+#define kl_callback_model_checkpoint(...)                                                          \
+    KL_CALL_(kl_callback_model_checkpoint_new, kl_callback_model_checkpoint_args,                  \
+             (KL_MODEL_CHECKPOINT_DEFAULTS), __VA_ARGS__)
 #define kl_callback_csv_logger(...)                                                                \
     KL_CALL_(kl_callback_csv_logger_new, kl_callback_csv_logger_args, (.separator = ","),          \
              __VA_ARGS__)

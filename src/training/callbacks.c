@@ -71,7 +71,7 @@ kl_callback *kl_callback_lambda_new(const kl_callback_lambda_args *args)
 /* ---- Watching a value ----------------------------------------------------------------------- */
 
 /* Whether larger is better: asked for, or told by the name as in Keras. */
-static bool goes_up(const char *mode, const char *monitor)
+bool kl_monitor_goes_up(const char *mode, const char *monitor)
 {
     if (!strcmp(mode, "max"))
         return true;
@@ -141,7 +141,7 @@ static kl_status stopping_begin(void *state, kl_callback_event *event)
     stopping_state *s = state;
     forget_weights(s);
     s->args.min_delta = fabs(s->args.min_delta);
-    s->up = goes_up(s->args.mode, s->args.monitor);
+    s->up = kl_monitor_goes_up(s->args.mode, s->args.monitor);
     s->best = s->up ? -INFINITY : INFINITY;
     s->wait = 0;
     return KL_OK;
@@ -257,7 +257,7 @@ static const kl_field plateau_fields[] = {MONITOR_FIELD(plateau_args),
 static kl_status plateau_begin(void *state, kl_callback_event *event)
 {
     plateau_state *s = state;
-    s->up = goes_up(s->args.mode, s->args.monitor);
+    s->up = kl_monitor_goes_up(s->args.mode, s->args.monitor);
     s->best = s->up ? -INFINITY : INFINITY;
     s->wait = s->cooldown = 0;
     return KL_OK;

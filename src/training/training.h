@@ -111,6 +111,11 @@ kl_history *kl_history_new(void);
 /* Appends a value under "<prefix><name>". */
 kl_status kl_history_add(kl_history *history, const char *prefix, const char *name, double value);
 
+/* ---- Callbacks ------------------------------------------------------------------------------ */
+
+/* Whether larger values of what a callback watches are better. */
+bool kl_monitor_goes_up(const char *mode, const char *monitor);
+
 /* ---- Progress ------------------------------------------------------------------------------- */
 
 typedef struct kl_progress {
