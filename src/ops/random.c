@@ -139,8 +139,15 @@ kl_tensor *kl_op_dropout(kl_tensor *a, double rate, const int64_t *noise_shape)
         return kl_op_reshape(a, a->rank, a->shape);
     kl_scope *scope = kl_scope_begin();
     int64_t shape[KL_MAX_RANK];
-    for (int i = 0; i < a->rank; i++)
+    for (int i = 0; i < a->rank; i++) {
         shape[i] = noise_shape && noise_shape[i] ? noise_shape[i] : a->shape[i];
+        if (a->buffer && shape[i] != 1 && shape[i] != a->shape[i]) {
+            kl_scope_end_keeping(scope, 0, NULL);
+            kl_error(KL_ERROR_SHAPE, "dropout: noise_shape has %lld at axis %d, expected 1 or %lld",
+                     (long long)shape[i], i, (long long)a->shape[i]);
+            return NULL;
+        }
+    }
     kl_tensor *keep = kl_empty(KL_BOOL, a->rank, shape);
     if (keep && keep->buffer)
         kl_random_bernoulli(kl_random_current(), (uint8_t *)keep->data, keep->size, 1 - rate);

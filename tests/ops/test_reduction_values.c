@@ -288,6 +288,7 @@ static void dropout_scales_what_it_keeps(void **state)
     EXPECT(kl_op_dropout(kl_ones(KL_FLOAT32, KL_DIMS(2)), 1, NULL), KL_FLOAT32, 0, 0);
     EXPECT(kl_op_dropout(kl_ones(KL_FLOAT32, KL_DIMS(2)), 0, NULL), KL_FLOAT32, 1, 1);
     refused(kl_op_dropout(x, 1.5, NULL), "1.5");
+    refused(kl_op_dropout(x, 0.5, VALUES(0, 7)), "noise_shape has 7");
     refused(kl_op_dropout(x, NAN, NULL), "rate");
     refused(kl_op_dropout(NULL, 0.5, NULL), "dropout");
     kl_scope_end(scope);
