@@ -14,7 +14,7 @@
 #define NARROW 64
 #define REPEAT 16
 
-static const kl_norm_loops *loops_for(bool wide)
+const kl_norm_loops *kl_norm_loops_for(bool wide)
 {
     const kl_norm_table *table = &kl_norm_portable;
     switch (kl_isa_get()) {
@@ -172,7 +172,7 @@ static void *job_begin(norm_job *job, const kl_norm *norm)
 {
     int64_t n = norm->n, width = n < NARROW ? n * REPEAT : n;
     *job = (norm_job){.norm = norm,
-                      .loops = loops_for(norm->wide),
+                      .loops = kl_norm_loops_for(norm->wide),
                       .split = kl_split_make(norm->rows, 1 + 32768 / n),
                       .width = width,
                       .size = norm->wide ? sizeof(double) : sizeof(float)};

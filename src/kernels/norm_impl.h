@@ -2,6 +2,8 @@
  * The loops of normalizations, once for every instruction set: included by a source that defines
  * KL_TABLE, the name of its table, and is compiled with that set's flags.
  */
+#include <math.h>
+
 #include "kernels/norm_table.h"
 
 #if defined(__AVX512F__)
@@ -113,11 +115,78 @@
                 dx[j] = dy[j] * a[j] + (x[j] - mean[j]) * b[j] + c[j];                             \
         }                                                                                          \
     }
+
+/* A row's sum of `term`, at element `k` with the row's first element i, in fixed lanes. */
+#define ROW_LANES 32
+#define ROW_SUM(T, result, term)                                                                   \
+    T result;                                                                                      \
+    do {                                                                                           \
+        T part[ROW_LANES] = {0};                                                                   \
+        int64_t even = width / ROW_LANES * ROW_LANES;                                              \
+        for (int64_t at = 0; at < even; at += ROW_LANES)                                           \
+            for (int lane = 0; lane < ROW_LANES; lane++) {                                         \
+                const int64_t j = at + lane;                                                       \
+                part[lane] += (term);                                                              \
+            }                                                                                      \
+        for (int64_t j = even; j < width; j++)                                                     \
+            part[j - even] += (term);                                                              \
+        for (int step = ROW_LANES / 2; step; step /= 2)                                            \
+            for (int lane = 0; lane < step; lane++)                                                \
+                part[lane] += part[lane + step];                                                   \
+        result = part[0];                                                                          \
+    } while (0)
+
+#define DEFINE_ROWS(T, S, root)                                                                    \
+    static void rows_forward_##S(int64_t rows, int64_t width, const void *xs, const void *gammas,  \
+                                 const void *betas, double epsilon, void *means, void *inverses,   \
+                                 void *ys)                                                         \
+    {                                                                                              \
+        const T *restrict gamma = gammas, *restrict beta = betas;                                  \
+        for (int64_t r = 0; r < rows; r++) {                                                       \
+            const T *restrict x = (const T *)xs + r * width;                                       \
+            T *restrict y = (T *)ys + r * width;                                                   \
+            ROW_SUM(T, sum, x[j]);                                                                 \
+            const T mean = sum / (T)width;                                                         \
+            ROW_SUM(T, squares, (x[j] - mean) * (x[j] - mean));                                    \
+            const T inverse = 1 / root(squares / (T)width + (T)epsilon);                           \
+            for (int64_t j = 0; j < width; j++)                                                    \
+                y[j] = (x[j] - mean) * inverse * gamma[j] + beta[j];                               \
+            ((T *)means)[r] = mean;                                                                \
+            ((T *)inverses)[r] = inverse;                                                          \
+        }                                                                                          \
+    }                                                                                              \
+    static void rows_backward_##S(int64_t rows, int64_t width, const void *xs, const void *gammas, \
+                                  const void *means, const void *inverses, const void *dys,        \
+                                  void *dxs, void *dgammas, void *dbetas)                          \
+    {                                                                                              \
+        const T *restrict gamma = gammas;                                                          \
+        T *restrict dgamma = dgammas, *restrict dbeta = dbetas;                                    \
+        for (int64_t r = 0; r < rows; r++) {                                                       \
+            const T *restrict x = (const T *)xs + r * width;                                       \
+            const T *restrict dy = (const T *)dys + r * width;                                     \
+            T *restrict dx = (T *)dxs + r * width;                                                 \
+            const T mean = ((const T *)means)[r], inverse = ((const T *)inverses)[r];              \
+            ROW_SUM(T, sum, dy[j] * gamma[j]);                                                     \
+            ROW_SUM(T, product, dy[j] * gamma[j] * (x[j] - mean));                                 \
+            const T shift = sum / (T)width, slope = product * inverse * inverse / (T)width;        \
+            /* Loops of few arrays each, so that the compiler can tell them apart. */              \
+            for (int64_t j = 0; j < width; j++)                                                    \
+                dx[j] = inverse * (dy[j] * gamma[j] - shift - (x[j] - mean) * slope);              \
+            for (int64_t j = 0; j < width; j++)                                                    \
+                dgamma[j] += dy[j] * (x[j] - mean) * inverse;                                      \
+            for (int64_t j = 0; j < width; j++)                                                    \
+                dbeta[j] += dy[j];                                                                 \
+        }                                                                                          \
+    }
+DEFINE_ROWS(float, single, sqrtf)
+DEFINE_ROWS(double, wide, sqrt)
+
 DEFINE_LOOPS(float, single)
 DEFINE_LOOPS(double, wide)
 
 #define LOOPS(S)                                                                                   \
     {                                                                                              \
-        .moments = moments_##S, .sums = sums_##S, .apply = apply_##S, .combine = combine_##S       \
+        .moments = moments_##S, .sums = sums_##S, .apply = apply_##S, .combine = combine_##S,      \
+        .rows_forward = rows_forward_##S, .rows_backward = rows_backward_##S                       \
     }
 const kl_norm_table KL_TABLE = {.single = LOOPS(single), .wide = LOOPS(wide)};

@@ -17,6 +17,13 @@ typedef struct kl_norm_loops {
     /* dx = dy a + (x - mean) b + c */
     void (*combine)(int64_t rows, int64_t width, const void *x, const void *mean, const void *dy,
                     const void *a, const void *b, const void *c, void *dx);
+    /* Each row by its own statistics; gamma and beta of [width]. */
+    void (*rows_forward)(int64_t rows, int64_t width, const void *x, const void *gamma,
+                         const void *beta, double epsilon, void *mean, void *inverse, void *y);
+    /* Adds to dgamma and dbeta; few rows. */
+    void (*rows_backward)(int64_t rows, int64_t width, const void *x, const void *gamma,
+                          const void *mean, const void *inverse, const void *dy, void *dx,
+                          void *dgamma, void *dbeta);
 } kl_norm_loops;
 
 typedef struct kl_norm_table {
@@ -24,5 +31,8 @@ typedef struct kl_norm_table {
 } kl_norm_table;
 
 extern const kl_norm_table kl_norm_portable, kl_norm_neon, kl_norm_avx2, kl_norm_avx512;
+
+/* Those of the instruction set in use. */
+const kl_norm_loops *kl_norm_loops_for(bool wide);
 
 #endif

@@ -1,5 +1,5 @@
-/* Normalizations: batch normalization of contiguous channels fused, the rest composed of primitive
-   ops. */
+/* Normalizations: that of layers, and of batches with the channels last, are fused; the rest is
+   composed of primitive ops. */
 #include "kernels/norm.h"
 #include "ops/common.h"
 
@@ -92,17 +92,24 @@ typedef struct norm_attrs {
     double epsilon;
 } norm_attrs;
 
-/* What the kernels read: contiguous arrays of x, gamma and beta. */
-static bool fill_norm(const kl_op_frame *f, kl_tensor **arrays, kl_norm *norm)
+/* Contiguous arrays of x, gamma and beta. */
+static bool read_arrays(const kl_op_frame *f, kl_tensor **arrays)
 {
-    const kl_tensor *x = f->in[0];
-    const norm_attrs *a = f->attrs;
     for (int i = 0; i < 3; i++) {
         arrays[i] = f->in[i] && f->in[i]->buffer ? kl_dense_values(f->in[i]) : NULL;
         if (f->in[i] && f->in[i]->buffer && !arrays[i])
             return false;
     }
+    return true;
+}
+
+static bool fill_norm(const kl_op_frame *f, kl_tensor **arrays, kl_norm *norm)
+{
+    const kl_tensor *x = f->in[0];
+    const norm_attrs *a = f->attrs;
     int64_t n = x->shape[x->rank - 1];
+    if (!read_arrays(f, arrays))
+        return false;
     *norm = (kl_norm){.wide = kl_is_wide(x),
                       .rows = x->size / n,
                       .n = n,
@@ -225,16 +232,15 @@ kl_tensor *kl_op_batch_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int
     return out[0];
 }
 
-kl_tensor *kl_op_layer_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axes,
-                            double epsilon)
+/* Layer normalization over the last `axes` axes. */
+typedef struct layer_norm_attrs {
+    double epsilon;
+    int axes;
+} layer_norm_attrs;
+
+static kl_tensor *layer_norm_composed(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axes,
+                                      double epsilon)
 {
-    if (!x || axes < 1 || axes > x->rank) {
-        if (x)
-            kl_error(KL_ERROR_RANGE, "layer_norm: 1 to %d axes, got %d", x->rank, axes);
-        else
-            kl_error_null("layer_norm", "x");
-        return NULL;
-    }
     int list[KL_MAX_RANK];
     for (int i = 0; i < axes; i++)
         list[i] = x->rank - axes + i;
@@ -248,4 +254,118 @@ kl_tensor *kl_op_layer_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int
         y = kl_op_add(y, beta);
     kl_scope_end_keeping(scope, 1, &y);
     return y;
+}
+
+/* `statistics` [2, rows]: mean and inverse deviation. */
+static bool fill_rows(const kl_op_frame *f, kl_tensor *statistics, kl_tensor **arrays,
+                      kl_row_norm *norm)
+{
+    const kl_tensor *x = f->in[0];
+    const layer_norm_attrs *a = f->attrs;
+    int64_t n = 1;
+    if (!read_arrays(f, arrays))
+        return false;
+    for (int i = 0; i < a->axes; i++)
+        n *= x->shape[x->rank - 1 - i];
+    size_t size = kl_is_wide(x) ? sizeof(double) : sizeof(float);
+    *norm = (kl_row_norm){.wide = kl_is_wide(x),
+                          .rows = x->size / n,
+                          .n = n,
+                          .x = arrays[0]->data,
+                          .gamma = arrays[1] ? arrays[1]->data : NULL,
+                          .beta = arrays[2] ? arrays[2]->data : NULL,
+                          .mean = statistics->data,
+                          .inverse = (char *)statistics->data + (size_t)(x->size / n) * size,
+                          .epsilon = a->epsilon};
+    return true;
+}
+
+static kl_status layer_norm_forward(kl_op_frame *f)
+{
+    const kl_tensor *x = f->in[0];
+    const layer_norm_attrs *a = f->attrs;
+    int64_t shape[2] = {2, 1};
+    kl_tensor *arrays[3];
+    kl_row_norm norm;
+    for (int i = 0; i < x->rank - a->axes; i++)
+        shape[1] *= x->shape[i];
+    f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, x->shape);
+    f->out[1] = kl_op_output(f, (kl_dtype)x->dtype, 2, shape);
+    if (!f->out[0] || !f->out[1])
+        return kl_last_status();
+    if (!f->out[0]->buffer)
+        return KL_OK;
+    if (!fill_rows(f, f->out[1], arrays, &norm) || !kl_layer_norm(&norm, f->out[0]->data))
+        return kl_last_status();
+    drop_arrays(f, arrays);
+    return KL_OK;
+}
+
+static kl_status layer_norm_backward(kl_op_frame *f)
+{
+    kl_tensor *arrays[3], *to[3] = {NULL, NULL, NULL};
+    kl_row_norm norm;
+    if (!f->dout[0])
+        return KL_OK;
+    kl_tensor *dy = kl_dense_values(f->dout[0]);
+    if (!dy || !fill_rows(f, f->out[1], arrays, &norm))
+        return kl_last_status();
+    for (int i = 0; i < 3; i++) {
+        const kl_tensor *like = f->in[i];
+        to[i] = like ? kl_empty((kl_dtype)like->dtype, like->rank, like->shape)
+                     : kl_empty((kl_dtype)dy->dtype, 1, &norm.n);
+        if (!to[i])
+            return kl_last_status();
+    }
+    if (!kl_layer_norm_grad(&norm, dy->data, to[0]->data, to[1]->data, to[2]->data))
+        return kl_last_status();
+    for (int i = 0; i < 3; i++)
+        if (f->in[i] && f->needs[i])
+            f->din[i] = to[i];
+    return KL_OK;
+}
+
+static kl_status layer_norm_compose(kl_op_frame *f)
+{
+    const layer_norm_attrs *a = f->attrs;
+    f->out[0] = layer_norm_composed(f->in[0], f->in[1], f->in[2], a->axes, a->epsilon);
+    return f->out[0] ? KL_OK : kl_last_status();
+}
+
+static const kl_op layer_norm_op = {.size = sizeof(kl_op),
+                                    .name = "layer_norm",
+                                    .attrs_size = sizeof(layer_norm_attrs),
+                                    .forward = layer_norm_forward,
+                                    .backward = layer_norm_backward,
+                                    .compose = layer_norm_compose,
+                                    .keeps_in = 7, /* beta: for compose */
+                                    .keeps_out = 2};
+
+/* Whether v, which may be NULL, has x's last `axes` axes and its dtype. */
+static bool fits_axes(const kl_tensor *v, const kl_tensor *x, int axes)
+{
+    bool fits = !v || (!v->symbol && v->dtype == x->dtype && v->rank == axes);
+    for (int i = 0; v && fits && i < axes; i++)
+        fits = v->shape[i] == x->shape[x->rank - axes + i];
+    return fits;
+}
+
+kl_tensor *kl_op_layer_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axes,
+                            double epsilon)
+{
+    if (!x || axes < 1 || axes > x->rank) {
+        if (x)
+            kl_error(KL_ERROR_RANGE, "layer_norm: 1 to %d axes, got %d", x->rank, axes);
+        else
+            kl_error_null("layer_norm", "x");
+        return NULL;
+    }
+    bool fused = !x->symbol && x->size && (x->dtype == KL_FLOAT32 || x->dtype == KL_FLOAT64) &&
+                 fits_axes(gamma, x, axes) && fits_axes(beta, x, axes);
+    if (!fused)
+        return layer_norm_composed(x, gamma, beta, axes, epsilon);
+    kl_tensor *out[2], *in[3] = {x, gamma, beta};
+    kl_op_run(&layer_norm_op, &(layer_norm_attrs){epsilon, axes}, 3, in, 6, 2, out);
+    kl_drop(out[1]);
+    return out[0];
 }

@@ -122,6 +122,22 @@ static void batch_norm_grad(int channels)
     kl_batch_norm_grad(&norm, &grad);
 }
 
+static float row_mean[COUNT / 256], row_inverse[COUNT / 256], dgamma_of[256], dbeta_of[256];
+
+static void layer_norm(int backward)
+{
+    kl_row_norm norm = {.rows = COUNT / 256,
+                        .n = 256,
+                        .x = x,
+                        .mean = row_mean,
+                        .inverse = row_inverse,
+                        .epsilon = 1e-3};
+    if (backward)
+        kl_layer_norm_grad(&norm, dy, dx, dgamma_of, dbeta_of);
+    else
+        kl_layer_norm(&norm, y);
+}
+
 static const kl_pool_shape pool_shape = {.batch = 16,
                                          .channels = 64,
                                          .in = {1, 32, 32},
@@ -166,6 +182,8 @@ int main(void)
     row("  gradient", least(batch_norm_grad, 64));
     row("batch norm, 8 channels", least(batch_norm, 8));
     row("  gradient", least(batch_norm_grad, 8));
+    row("layer norm, 4096 x 256", least(layer_norm, 0));
+    row("  gradient", least(layer_norm, 1));
     row("max pool 16x32x32x64, 2x2", least(max_pool, 0));
     row("  gradient", least(max_pool_grad, 0));
     memset(dx, 0, COUNT * sizeof(float));

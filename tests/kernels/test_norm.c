@@ -1,5 +1,5 @@
-/* Batch normalization of random shapes against plain loops in double, on every instruction set and
-   on any number of threads. */
+/* Batch and layer normalization of random values against plain loops in double, on every
+   instruction set and on any number of threads. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -192,9 +192,84 @@ static void same_on_any_thread_count(void **unused)
     kl_shutdown();
 }
 
+/* mean and inverse are as long as there are rows. */
+static problem rows_problem(int64_t rows, int64_t n, bool scaled)
+{
+    problem p = problem_new(rows, n, 3, scaled, false);
+    pair_free(p.a[MEAN]);
+    pair_free(p.a[VARIANCE]);
+    p.a[MEAN] = pair_new(rows, 0);
+    p.a[VARIANCE] = pair_new(rows, 0);
+    return p;
+}
+
+static void run_rows(const problem *p, bool wide)
+{
+    kl_row_norm norm = {.wide = wide,
+                        .rows = p->rows,
+                        .n = p->n,
+                        .x = at(p, X, wide),
+                        .gamma = p->scaled ? at(p, GAMMA, wide) : NULL,
+                        .beta = p->scaled ? at(p, BETA, wide) : NULL,
+                        .mean = at(p, MEAN, wide),
+                        .inverse = at(p, VARIANCE, wide),
+                        .epsilon = EPSILON};
+    assert_true(kl_layer_norm(&norm, at(p, Y, wide)));
+    assert_true(kl_layer_norm_grad(&norm, at(p, DY, wide), at(p, DX, wide), at(p, DGAMMA, wide),
+                                   at(p, DBETA, wide)));
+}
+
+/* Adds this row's part of dgamma and dbeta. */
+static void check_row(const problem *p, int64_t r, double *dgamma, double *dbeta)
+{
+    const double *x = p->a[X].d + r * p->n, *dy = p->a[DY].d + r * p->n, count = (double)p->n;
+    double mean = 0, variance = 0, sum = 0, product = 0;
+    for (int64_t j = 0; j < p->n; j++)
+        mean += x[j] / count;
+    for (int64_t j = 0; j < p->n; j++)
+        variance += pow(x[j] - mean, 2) / count;
+    const double root = sqrt(variance + EPSILON);
+    for (int64_t j = 0; j < p->n; j++) {
+        double slope = dy[j] * (p->scaled ? p->a[GAMMA].d[j] : 1);
+        sum += slope / count;
+        product += slope * (x[j] - mean) / root / count;
+    }
+    for (int64_t j = 0; j < p->n; j++) {
+        const double gamma = p->scaled ? p->a[GAMMA].d[j] : 1, normal = (x[j] - mean) / root;
+        expect(p, Y, r * p->n + j, gamma * normal + (p->scaled ? p->a[BETA].d[j] : 0));
+        expect(p, DX, r * p->n + j, (gamma * dy[j] - sum - normal * product) / root);
+        dgamma[j] += dy[j] * normal;
+        dbeta[j] += dy[j];
+    }
+}
+
+static void rows_of_layers(void **unused)
+{
+    static const int64_t rows[] = {1, 2, 63, 64, 65, 3000};
+    static const int64_t columns[] = {8, 15, 31, 32, 33, 100};
+    (void)unused;
+    kl_isa before = kl_isa_get();
+    for (int isa = KL_ISA_PORTABLE; isa <= KL_ISA_AVX512; isa++)
+        for (int i = 0; kl_isa_set((kl_isa)isa) && i < 36; i++) {
+            problem p = rows_problem(rows[i / 6], columns[i % 6], i % 3);
+            double dgamma[100] = {0}, dbeta[100] = {0};
+            run_rows(&p, false);
+            run_rows(&p, true);
+            for (int64_t r = 0; r < p.rows; r++)
+                check_row(&p, r, dgamma, dbeta);
+            for (int64_t j = 0; j < p.n; j++) {
+                expect(&p, DGAMMA, j, dgamma[j]);
+                expect(&p, DBETA, j, dbeta[j]);
+            }
+            problem_free(p);
+        }
+    kl_isa_set(before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_of_layers),
         cmocka_unit_test(shapes),
         cmocka_unit_test(long_columns),
         cmocka_unit_test(same_on_any_thread_count),
