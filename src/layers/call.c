@@ -214,7 +214,7 @@ static kl_status add_activity_losses(kl_context *ctx, const kl_layer *layer, kl_
 
 static kl_tensors run_call(kl_context *ctx, const kl_layer *layer, call_inputs in)
 {
-    kl_random stream, *outer_stream = NULL;
+    kl_random stream = {0, 0}, *outer_stream = NULL;
     bool draws = layer->seed_generator && ctx->mode != KL_CONTEXT_SHAPES;
     if (draws) {
         kl_layer *owner = (kl_layer *)(uintptr_t)layer;
@@ -408,9 +408,11 @@ static kl_tensors dispatch_call(const kl_call_args *args)
 
 kl_tensors kl_call_with_args(const kl_call_args *args)
 {
-    if (!kl_args_usable("kl_call_with", args, args ? args->size : 0, sizeof *args,
-                        args ? args->mark : 0))
+    if (!args || !kl_args_usable("kl_call_with", args, args->size, sizeof *args, args->mark)) {
+        if (!args)
+            kl_error_null("kl_call_with", "args");
         return (kl_tensors){0};
+    }
     if (!args->layer) {
         kl_error_null("kl_call_with", "layer");
         return (kl_tensors){0};

@@ -36,7 +36,7 @@ static kl_status run(kl_layer *layer, const kl_call_args *base, const kl_shape *
     kl_tensor **at = status ? NULL : kl_scope_alloc((size_t)count * sizeof *at);
     if (!at)
         status = kl_last_status();
-    for (int i = 0; !status && i < count; i++) {
+    for (int i = 0; at && !status && i < count; i++) {
         at[i] = probe(&inputs[i], size);
         if (!at[i])
             status = kl_last_status();

@@ -276,7 +276,8 @@ static kl_status fill_executor(kl_executor *ex, walk *w)
     if (!status)
         status = find_last_readers(ex);
     find_depths(w);
-    qsort(w->visits, (size_t)w->count, sizeof *w->visits, by_depth);
+    if (w->count)
+        qsort(w->visits, (size_t)w->count, sizeof *w->visits, by_depth);
     for (int i = 0; i < w->count; i++)
         ex->nodes[ex->node_count++] = w->visits[i].node;
     return status;

@@ -184,6 +184,8 @@ static kl_status attach(kl_graph_node *node, kl_graph *graph, const kl_shape *sh
             graph = other;
         merge(graph, other);
     }
+    if (!graph)
+        return kl_error(KL_ERROR_STATE, "a call in a graph needs a symbolic tensor");
     node->output_count = count;
     for (int i = 0; i < count; i++)
         if (!(node->outputs[i] = new_symbol(graph, node, i, &shapes[i])))
@@ -293,7 +295,7 @@ static kl_status graph_call(const kl_call_args *args, kl_tensors *outputs)
         return kl_error(KL_ERROR_UNSUPPORTED, "%s: more than %d inputs", layer->name, KL_MAX_LIST);
     kl_object_own(layer);
     kl_status status = kl_layer_check(layer);
-    kl_shape in_shapes[KL_MAX_LIST], out_shapes[KL_MAX_LIST];
+    kl_shape in_shapes[KL_MAX_LIST], out_shapes[KL_MAX_LIST] = {{0}};
     int out_count = 0;
     for (int i = 0; i < count; i++)
         in_shapes[i] = symbol_shape(in[i]);
@@ -367,7 +369,7 @@ static kl_status graph_apply(const kl_op *op, const void *attrs, int inputs, kl_
     if (inputs > KL_MAX_LIST || outputs > KL_MAX_LIST)
         return kl_error(KL_ERROR_UNSUPPORTED, "%s: more than %d symbolic inputs", op->name,
                         KL_MAX_LIST);
-    kl_shape shapes[KL_MAX_LIST];
+    kl_shape shapes[KL_MAX_LIST] = {{0}};
     kl_status status = op_shapes(op, attrs, inputs, in, outputs, shapes);
     kl_graph_node *node = status ? NULL : new_node(inputs, in);
     if (!node)

@@ -164,8 +164,11 @@ kl_tensor *kl_input_layer_tensor(kl_layer *layer)
 
 kl_tensor *kl_input_new(const kl_input_args *args)
 {
-    if (!kl_args_usable("kl_input", args, args ? args->size : 0, sizeof *args,
-                        args ? args->mark : 0))
+    if (!args) {
+        kl_error_null("kl_input", "args");
+        return NULL;
+    }
+    if (!kl_args_usable("kl_input", args, args->size, sizeof *args, args->mark))
         return NULL;
     kl_input_layer_args layer_args = kl_input_layer_defaults();
     layer_args.name = args->name;

@@ -1,6 +1,7 @@
 /* Field tables to configs and back. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -317,9 +318,9 @@ static double shortest(double value)
         return value;
     for (int digits = 6; digits <= 9; digits++) {
         char text[40];
-        double back = 0;
         snprintf(text, sizeof text, "%.*g", digits, value);
-        if (sscanf(text, "%lf", &back) == 1 && (float)back == (float)value)
+        double back = strtod(text, NULL);
+        if ((float)back == (float)value)
             return back;
     }
     return value;

@@ -14,7 +14,7 @@ typedef struct node_input {
     int64_t source; /* position of the node that made it, -1 - k for leaf k, NOWHERE otherwise */
     uint32_t output;
     uint8_t dtype;
-    int8_t rank; /* -1: the input was NULL */
+    int rank; /* -1: the input was NULL */
     int64_t shape[KL_MAX_RANK];
 } node_input;
 
@@ -24,7 +24,7 @@ typedef struct node_output {
     kl_tensor *value; /* held; NULL: only the shape is known */
     uint64_t version;
     uint8_t dtype;
-    int8_t rank;
+    int rank;
     int64_t shape[KL_MAX_RANK];
 } node_output;
 

@@ -28,6 +28,7 @@ static kl_status add_entry(zip_t *archive, const char *name, const void *data, s
     if (!source)
         free(copy);
     if (!source || zip_file_add(archive, name, source, ZIP_FL_ENC_UTF_8) < 0) {
+        /* The source owns the copy. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         zip_source_free(source);
         return kl_error(KL_ERROR_IO, "the archive can't take %s", name);
     }

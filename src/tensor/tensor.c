@@ -126,7 +126,7 @@ static kl_tensor *handle_for(kl_dtype dtype, int rank, const int64_t *shape)
     if (!tensor)
         return NULL;
     tensor->dtype = (uint8_t)dtype;
-    tensor->rank = (int8_t)rank;
+    tensor->rank = rank;
     tensor->size = size;
     tensor->contiguous = true;
     for (int i = 0; i < rank; i++)
@@ -152,7 +152,7 @@ kl_tensor *kl_symbolic_tensor(kl_dtype dtype, int rank, const int64_t *shape)
     memset(tensor, 0, sizeof *tensor);
     atomic_init(&tensor->refs, ONE_HELD);
     tensor->dtype = (uint8_t)dtype;
-    tensor->rank = (int8_t)rank;
+    tensor->rank = rank;
     tensor->size = 1;
     for (int i = 0; i < rank; i++) {
         tensor->shape[i] = shape[i];
@@ -330,7 +330,7 @@ kl_tensor *kl_alias_as(const kl_tensor *source, int rank, const int64_t *shape,
     if (!tensor)
         return NULL;
     tensor->dtype = source->dtype;
-    tensor->rank = (int8_t)rank;
+    tensor->rank = rank;
     tensor->size = 1;
     for (int i = 0; i < rank; i++) {
         tensor->shape[i] = shape[i];

@@ -30,7 +30,7 @@ struct kl_tensor {
     int64_t size;      /* number of elements; -1 if a dimension is unknown */
     int64_t shape[KL_MAX_RANK];
     int64_t strides[KL_MAX_RANK]; /* in elements */
-    int8_t rank;
+    int rank;
     uint8_t dtype;
     bool contiguous;
     bool watched;             /* a trainable weight's value: every tape follows it */
