@@ -245,8 +245,8 @@ void kl_softmax_rows_f64(int64_t rows, int64_t n, const double *x, double *y, bo
             most = x[i] > most ? x[i] : most;
         for (int64_t i = 0; i < n; i++)
             total += exp(x[i] - most);
-        double shift = most + log(total);
+        double rest = log(total);
         for (int64_t i = 0; i < n; i++)
-            y[i] = logarithm ? x[i] - shift : exp(x[i] - most) / total;
+            y[i] = logarithm ? (x[i] - most) - rest : exp(x[i] - most) / total;
     }
 }

@@ -340,9 +340,10 @@ static void softmax_row(int64_t n, const float *x, float *y, bool logarithm)
     float most = row_max(n, x);
     if (logarithm) {
         LANE_SUM(v_exp(x[i] - most))
-        float shift = most + v_log(join_lanes(part));
+        /* One after the other: the logarithm is lost in a large maximum. */
+        float rest = v_log(join_lanes(part));
         for (int64_t i = 0; i < n; i++)
-            y[i] = x[i] - shift;
+            y[i] = (x[i] - most) - rest;
         return;
     }
     for (int64_t i = 0; i < n; i++)
