@@ -73,9 +73,10 @@ static kl_status parse_header(const char *path, const char *text, npy_header *h)
     const char *type = strchr("<>|=", byte_order) && byte_order ? descr + 2 : descr + 1;
     h->swapped = (byte_order == '>' && little) || (byte_order == '<' && !little);
     h->kind = *type == '?' ? 'b' : *type;
-    h->width = *type == '?' ? 1 : strtoll(type + 1, NULL, 10);
+    h->width = *type == '?' || !*type ? 1 : strtoll(type + 1, NULL, 10);
     h->fortran = !strncmp(order, "True", 4);
-    if (!strchr("fiubSU", h->kind) || !h->kind || h->width < 0 || h->width > 1 << 20)
+    /* Elements without bytes would let a small file declare any number of them. */
+    if (!strchr("fiubSU", h->kind) || !h->kind || h->width < 1 || h->width > 1 << 20)
         return kl_error(KL_ERROR_UNSUPPORTED, "%s: elements of type '%.8s' are not supported", path,
                         descr);
     return parse_shape(path, find_key(text, "shape"), h);
@@ -90,9 +91,11 @@ static bool dtype_of(const npy_header *h, kl_dtype *dtype)
         *dtype = KL_BOOL;
     else if (h->kind == 'u' && h->width == 1)
         *dtype = KL_UINT8;
-    else if ((h->kind == 'i' && h->width <= 4) || (h->kind == 'u' && h->width == 2))
+    else if ((h->kind == 'i' && (h->width == 1 || h->width == 2 || h->width == 4)) ||
+             (h->kind == 'u' && h->width == 2))
         *dtype = KL_INT32;
-    else if ((h->kind == 'i' || h->kind == 'u') && h->width <= 8)
+    else if ((h->kind == 'i' && h->width == 8) ||
+             (h->kind == 'u' && (h->width == 4 || h->width == 8)))
         *dtype = KL_INT64;
     else if (h->kind == 'S' || h->kind == 'U')
         *dtype = KL_STRING;
@@ -115,6 +118,8 @@ static void put_utf8(kl_str *out, uint32_t c)
 {
     char bytes[4];
     size_t n;
+    if (c > 0x10FFFF || (c >= 0xD800 && c < 0xE000))
+        c = 0xFFFD; /* no character: the replacement character */
     if (c < 0x80) {
         bytes[0] = (char)c;
         n = 1;

@@ -41,7 +41,8 @@ bool kl_shape_size(int rank, const int64_t *shape, int64_t *out)
         else if (__builtin_mul_overflow(size, shape[i], &size))
             fits = false;
     }
-    if (!empty && (!fits || size > INT64_MAX / 16)) {
+    /* As in NumPy also with an axis of size 0: strides are products of the other axes. */
+    if (!fits || size > INT64_MAX / 16) {
         char text[200];
         kl_error(KL_ERROR_SHAPE, "the number of elements of shape %s overflows",
                  kl_shape_text(rank, shape, text, sizeof text));

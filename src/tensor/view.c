@@ -28,6 +28,9 @@ kl_tensor *kl_view_slice(const kl_tensor *tensor, int axis, int64_t start, int64
         kl_error(KL_ERROR_RANGE, "a slice's step must not be 0");
         return NULL;
     }
+    /* A longer step takes the same one element, and its stride might not fit. */
+    int64_t most = tensor->shape[at] > 0 ? tensor->shape[at] : 1;
+    step = step > most ? most : step < -most ? -most : step;
     int64_t size = tensor->shape[at], low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
     if (start == KL_NONE)
         start = step > 0 ? low : high;
