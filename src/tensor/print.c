@@ -114,6 +114,9 @@ char *kl_tensor_to_text(const kl_tensor *tensor)
         kl_str_printf(&p.text, "<symbolic tensor, shape=%s, dtype=%s>",
                       kl_shape_text(tensor->rank, tensor->shape, shape, sizeof shape),
                       kl_dtype_name((kl_dtype)tensor->dtype));
+    } else if (!tensor->size && tensor->rank) {
+        /* As NumPy; a long axis before the one of size 0 would print without end. */
+        kl_str_append(&p.text, "[]");
     } else {
         if (tensor->dtype != KL_STRING)
             measure(&p, 0, 0);

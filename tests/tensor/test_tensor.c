@@ -251,6 +251,11 @@ static void test_reading(void **state)
     char *shown = kl_tensor_to_text(t);
     assert_string_equal(shown, "[[0., 1.],\n [2., 3.]]");
     kl_free_text(shown);
+    kl_tensor *empty = kl_zeros(KL_FLOAT32, KL_DIMS(3, 0));
+    shown = kl_tensor_to_text(empty);
+    assert_string_equal(shown, "[]");
+    kl_free_text(shown);
+    kl_release(empty);
     kl_release(text);
     kl_release(t);
 }
