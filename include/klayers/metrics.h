@@ -119,6 +119,7 @@ typedef struct kl_metric_iou_args {
 } kl_metric_iou_args;
 
 /* Each constructor: kl_metric_X_new(args), and the keyword form kl_metric_X(.name = "acc"). */
+/* clang-format off: its layout of long lists of X() does not settle. */
 #define KL_METRICS_(X)                                                                             \
     X(mean, kl_metric_args)                                                                        \
     X(sum, kl_metric_args)                                                                         \
@@ -151,14 +152,18 @@ typedef struct kl_metric_iou_args {
     X(recall, kl_metric_confusion_args)                                                            \
     X(auc, kl_metric_auc_args)                                                                     \
     X(precision_at_recall, kl_metric_constrained_args)                                             \
-        X(recall_at_precision, kl_metric_constrained_args)                                         \
-            X(sensitivity_at_specificity, kl_metric_constrained_args)                              \
-                X(specificity_at_sensitivity, kl_metric_constrained_args)                          \
-                    X(f1_score, kl_metric_f_score_args) X(fbeta_score, kl_metric_f_score_args)     \
-                        X(r2_score, kl_metric_r2_score_args) X(iou, kl_metric_iou_args)            \
-                            X(mean_iou, kl_metric_iou_args) X(one_hot_iou, kl_metric_iou_args)     \
-                                X(one_hot_mean_iou, kl_metric_iou_args)                            \
-                                    X(binary_iou, kl_metric_iou_args)
+    X(recall_at_precision, kl_metric_constrained_args)                                             \
+    X(sensitivity_at_specificity, kl_metric_constrained_args)                                      \
+    X(specificity_at_sensitivity, kl_metric_constrained_args)                                      \
+    X(f1_score, kl_metric_f_score_args)                                                            \
+    X(fbeta_score, kl_metric_f_score_args)                                                         \
+    X(r2_score, kl_metric_r2_score_args)                                                           \
+    X(iou, kl_metric_iou_args)                                                                     \
+    X(mean_iou, kl_metric_iou_args)                                                                \
+    X(one_hot_iou, kl_metric_iou_args)                                                             \
+    X(one_hot_mean_iou, kl_metric_iou_args)                                                        \
+    X(binary_iou, kl_metric_iou_args)
+/* clang-format on */
 #define KL_METRIC_DECLARE_(id, T) KL_API kl_metric *kl_metric_##id##_new(const T *args);
 KL_METRICS_(KL_METRIC_DECLARE_)
 
