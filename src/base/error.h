@@ -32,4 +32,19 @@ typedef struct kl_saved_error {
 void kl_error_save(kl_saved_error *saved);
 void kl_error_restore(const kl_saved_error *saved);
 
+/* What the static analyzer can't see from a caller's file: a reported error is never KL_OK. */
+#if defined(__clang_analyzer__) && !defined(KL_DEFINES_ERRORS)
+static inline kl_status kl_known_failure(kl_status status)
+{
+    if (status == KL_OK)
+        __builtin_unreachable();
+    return status;
+}
+#define kl_error(...)                       kl_known_failure(kl_error(__VA_ARGS__))
+#define kl_error_null(function, arg)        kl_known_failure(kl_error_null(function, arg))
+#define kl_error_memory()                   kl_known_failure(kl_error_memory())
+#define kl_last_status()                    kl_known_failure(kl_last_status())
+#define kl_args_usable(function, args, ...) ((args) && kl_args_usable(function, args, __VA_ARGS__))
+#endif
+
 #endif

@@ -267,7 +267,7 @@ static kl_tensors call_in_scope(kl_context *ctx, const kl_call_args *args, int c
             (!layer->built && build_once(layer, shapes, count)))
             return (kl_tensors){0};
     }
-    call_inputs in;
+    call_inputs in = {{0}, {0}};
     if (prepare_inputs(args, count, given, &in))
         return (kl_tensors){0};
     ctx->masks = in.masks.at;

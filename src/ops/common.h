@@ -33,7 +33,7 @@ static inline bool kl_is_wide(const kl_tensor *x)
 }
 /* A gradient of rows alone (tensor->rows) spread over zeros; others as they are. The handle of such
    a gradient has the whole's shape, its buffer only the rows: no op but this may read it. */
-kl_tensor *kl_densify(kl_tensor *gradient);
+kl_tensor *kl_densify(kl_tensor *rows);
 /* Frees a handle that was made on the way. */
 void kl_drop(kl_tensor *tensor);
 

@@ -139,7 +139,7 @@ static kl_tensor *recurrent_grad(const kl_lstm *l, kl_tensor *dz)
     int64_t b = l->batch, t = l->steps, u = l->units;
     kl_tensor *before = kl_empty(KL_FLOAT32, 3, (const int64_t[]){b, t, u});
     kl_tensor *dw = before ? kl_empty(KL_FLOAT32, 2, (const int64_t[]){u, 4 * u}) : NULL;
-    if (!dw)
+    if (!dw || !l->states)
         return NULL;
     float *to = floats(before);
     for (int64_t i = 0; i < b; i++) {

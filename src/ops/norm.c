@@ -100,7 +100,7 @@ static bool read_arrays(const kl_op_frame *f, kl_tensor **arrays)
         if (f->in[i] && f->in[i]->buffer && !arrays[i])
             return false;
     }
-    return true;
+    return arrays[0];
 }
 
 static bool fill_norm(const kl_op_frame *f, kl_tensor **arrays, kl_norm *norm)

@@ -57,7 +57,7 @@ static kl_status run_half(const kl_op *op, const void *attrs, int inputs, kl_ten
     kl_tensor **wide = kl_scope_alloc((size_t)(inputs + 1) * sizeof *wide);
     kl_status status = wide ? KL_OK : kl_last_status();
     kl_dtype half = KL_FLOAT32;
-    for (int i = 0; i < inputs && !status; i++) {
+    for (int i = 0; wide && i < inputs && !status; i++) {
         wide[i] = in[i];
         if (!is_half(in[i]))
             continue;
@@ -74,7 +74,7 @@ static kl_status run_half(const kl_op *op, const void *attrs, int inputs, kl_ten
     if (!status)
         status = kl_op_run(op, attrs, inputs, wide, optional, outputs, out);
     for (int i = 0; i < outputs && !status; i++) {
-        if (out[i]->dtype == KL_FLOAT32 && half != KL_FLOAT64 && half != KL_FLOAT32)
+        if (out[i] && out[i]->dtype == KL_FLOAT32 && half != KL_FLOAT64 && half != KL_FLOAT32)
             out[i] = kl_op_cast(out[i], half);
         if (!out[i])
             status = kl_last_status();

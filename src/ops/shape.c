@@ -104,7 +104,7 @@ static kl_status transpose_forward(kl_op_frame *f)
 static kl_status transpose_backward(kl_op_frame *f)
 {
     const axes_attrs *a = f->attrs;
-    int back[KL_MAX_RANK];
+    int back[KL_MAX_RANK] = {0};
     for (int i = 0; i < f->in[0]->rank; i++)
         back[a->axes[i]] = i;
     return grad(f, kl_op_transpose(f->dout[0], back));

@@ -37,7 +37,7 @@ typedef struct kl_symbol {
 #include "base/random.h"
 kl_random *kl_random_current(void);
 /* Set by the layer base around a call; returns the one before. NULL: the default generator. */
-kl_random *kl_random_enter(kl_random *stream);
+kl_random *kl_random_enter(kl_random *next);
 
 /* Number of ops run on this thread, for the overhead bench. */
 uint64_t kl_op_count(void);

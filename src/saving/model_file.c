@@ -27,8 +27,8 @@ static kl_status add_entry(zip_t *archive, const char *name, const void *data, s
     zip_source_t *source = zip_source_buffer(archive, copy, size, 1);
     if (!source)
         free(copy);
+    /* The source owns the copy. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     if (!source || zip_file_add(archive, name, source, ZIP_FL_ENC_UTF_8) < 0) {
-        /* The source owns the copy. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         zip_source_free(source);
         return kl_error(KL_ERROR_IO, "the archive can't take %s", name);
     }
