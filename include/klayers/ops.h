@@ -175,6 +175,30 @@ KL_API kl_tensor *kl_op_einsum(const char *equation, kl_tensor *a, kl_tensor *b)
 KL_API kl_tensor *kl_op_dense(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
                               const kl_activation *activation);
 
+/* ---- Attention ----------------------------------------------------------------------------- */
+
+/* What a query gets for which no key is allowed. */
+typedef enum kl_empty_row {
+    KL_EMPTY_ROW_UNIFORM, /* the mean of all values */
+    KL_EMPTY_ROW_ZERO,
+    KL_EMPTY_ROW_UNMASKED /* as if every key were allowed */
+} kl_empty_row;
+
+typedef struct kl_attention_options {
+    double scale;   /* of the scores: 1 / sqrt(size) as a rule */
+    bool causal;    /* no key after the query's place */
+    int64_t window; /* 0, or only keys nearer than this */
+    kl_empty_row empty;
+} kl_attention_options;
+/*
+ * softmax(scale * query key^T, masked) value: query [batch, T, heads, size], key [batch, S,
+ * kv_heads, size], value [batch, S, kv_heads, value_size] to [batch, T, heads, value_size].
+ * kv_heads divides heads; neighbouring heads share one. mask, which may be NULL, is bool and
+ * broadcasts to [batch, heads, T, S]; true is allowed.
+ */
+KL_API kl_tensor *kl_op_attention(kl_tensor *query, kl_tensor *key, kl_tensor *value,
+                                  kl_tensor *mask, const kl_attention_options *options);
+
 /* ---- Convolution and pooling --------------------------------------------------------------- */
 
 /*

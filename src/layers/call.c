@@ -351,11 +351,45 @@ kl_tensors kl_context_call(kl_context *ctx, const kl_call_args *args)
     return result;
 }
 
+/* Where a layer stands among `root` and all below it, each before its sublayers; *at counts. */
+static bool find_place(const kl_layer *root, const kl_layer *layer, int *at)
+{
+    if (root == layer)
+        return true;
+    ++*at;
+    for (int i = 0; i < root->sublayer_count; i++)
+        if (find_place(root->sublayers[i].layer, layer, at))
+            return true;
+    return false;
+}
+
+/* Losses in the order of the layers that added them, as Keras lists them. */
+static void sort_losses(const kl_layer *root, kl_context *ctx)
+{
+    for (int i = 1; root->sublayer_count && i < ctx->loss_count; i++) {
+        kl_tensor *loss = ctx->losses[i];
+        const kl_layer *owner = ctx->loss_owners[i];
+        int place = 0, to = i;
+        find_place(root, owner, &place);
+        for (; to > 0; to--) {
+            int before = 0;
+            find_place(root, ctx->loss_owners[to - 1], &before);
+            if (before <= place)
+                break;
+            ctx->losses[to] = ctx->losses[to - 1];
+            ctx->loss_owners[to] = ctx->loss_owners[to - 1];
+        }
+        ctx->losses[to] = loss;
+        ctx->loss_owners[to] = owner;
+    }
+}
+
 /* Keeps what a call outside a model added, for kl_layer_losses. */
-static kl_status keep_losses(kl_layer *layer, const kl_context *ctx)
+static kl_status keep_losses(kl_layer *layer, kl_context *ctx)
 {
     if (!ctx->loss_count && !layer->loss_count)
         return KL_OK;
+    sort_losses(layer, ctx);
     kl_tensor **kept = NULL;
     if (ctx->loss_count && !(kept = kl_malloc_array((size_t)ctx->loss_count, sizeof *kept)))
         return KL_ERROR_MEMORY;

@@ -44,6 +44,7 @@ void kl_contexts_free(kl_layer *layer)
         kl_pool_close(ctx->pool);
         kl_free(ctx->updates);
         kl_free(ctx->losses);
+        kl_free(ctx->loss_owners);
         kl_free(ctx->metrics);
         kl_free(ctx);
     }
@@ -213,8 +214,13 @@ kl_status kl_add_loss(kl_context *ctx, kl_tensor *loss)
         if (!grown)
             return KL_ERROR_MEMORY;
         ctx->losses = grown;
+        void *owners = kl_realloc_array(ctx->loss_owners, (size_t)capacity, sizeof(kl_layer *));
+        if (!owners)
+            return KL_ERROR_MEMORY;
+        ctx->loss_owners = owners;
         ctx->loss_capacity = capacity;
     }
+    ctx->loss_owners[ctx->loss_count] = ctx->call ? ctx->call->layer : ctx->outermost;
     ctx->losses[ctx->loss_count++] = kl_hold(loss);
     return KL_OK;
 }

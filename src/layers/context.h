@@ -38,6 +38,7 @@ struct kl_context {
     kl_context_update *updates;
     int update_count, update_capacity;
     kl_tensor **losses; /* held */
+    const kl_layer **loss_owners;
     int loss_count, loss_capacity;
     kl_context_value *metrics;
     int metric_count, metric_capacity;

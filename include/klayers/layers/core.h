@@ -30,6 +30,35 @@ KL_API kl_dense_args kl_dense_defaults(void);
              __VA_ARGS__)
 #endif
 
+/*
+ * activation(einsum(equation, x, kernel) + bias). The equation names input, kernel and output:
+ * "abc,cde->abde", or with "..." before or behind the input's and the output's letters. The
+ * kernel's shape follows from the input's and from output_shape, which leaves out the batch and
+ * what the ellipsis stands for; -1 there: the input's size. bias_axes: letters of the output, NULL:
+ * no bias. https://keras.io/api/layers/core_layers/einsum_dense/
+ */
+typedef struct kl_einsum_dense_args {
+    KL_LAYER_ARGS
+    const char *equation;
+    int64_t output_shape[KL_MAX_RANK + 1];
+    kl_named activation;
+    const char *bias_axes;
+    kl_named kernel_initializer, bias_initializer;
+    kl_named kernel_regularizer, bias_regularizer;
+    kl_named kernel_constraint, bias_constraint;
+    int64_t lora_rank;
+    int64_t lora_alpha;
+} kl_einsum_dense_args;
+KL_API kl_layer *kl_einsum_dense_new(const kl_einsum_dense_args *args);
+KL_API kl_einsum_dense_args kl_einsum_dense_defaults(void);
+#ifndef __cplusplus
+#define kl_einsum_dense(...)                                                                       \
+    KL_CALL_(kl_einsum_dense_new, kl_einsum_dense_args,                                            \
+             (KL_LAYER_DEFAULTS, .kernel_initializer = "glorot_uniform",                           \
+              .bias_initializer = "zeros", .lora_rank = KL_NONE, .lora_alpha = KL_NONE),           \
+             __VA_ARGS__)
+#endif
+
 /* An activation as a layer: kl_activation_layer(.activation = "relu"). */
 typedef struct kl_activation_layer_args {
     KL_LAYER_ARGS

@@ -1,4 +1,5 @@
 #include "klayers/layers/core.h"
+#include "layers/core/lora.h"
 #include "layers/layer.h"
 
 typedef struct dense_state {
@@ -27,31 +28,12 @@ static const kl_field dense_fields[] = {
      .doc = "projection of the kernel after updates", .flags = KL_FIELD_OPTIONAL},
     {"bias_constraint", KL_FIELD_CONSTRAINT, offsetof(kl_dense_args, bias_constraint),
      .doc = "projection of the bias after updates", .flags = KL_FIELD_OPTIONAL},
-    {"lora_rank", KL_FIELD_INT, offsetof(kl_dense_args, lora_rank),
-     .doc = "rank of the trainable correction of the then frozen kernel", .min = 1,
-     .max = 2147483647, .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
-    {"lora_alpha", KL_FIELD_INT, offsetof(kl_dense_args, lora_alpha), .doc = "with lora_rank",
-     .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
+    KL_LORA_FIELDS(kl_dense_args),
     {0}};
 
 static kl_status dense_init(void *self)
 {
     return kl_set_input_spec(self, 0, (kl_input_spec){.min_ndim = 2});
-}
-
-/* Low-rank adaptation (Hu et al., https://arxiv.org/abs/2106.09685). */
-static kl_status add_lora(kl_layer *self, int64_t width)
-{
-    dense_state *s = kl_layer_state(self);
-    s->lora_a =
-        kl_add_weight(.layer = self, .name = "lora_kernel_a", .shape = {width, s->args.lora_rank},
-                      .initializer = "he_uniform", .regularizer = s->args.kernel_regularizer);
-    s->lora_b = kl_add_weight(.layer = self, .name = "lora_kernel_b",
-                              .shape = {s->args.lora_rank, s->args.units}, .initializer = "zeros",
-                              .regularizer = s->args.kernel_regularizer);
-    if (!s->lora_a || !s->lora_b)
-        return kl_last_status();
-    return kl_weight_set_trainable(s->kernel, false);
 }
 
 static kl_status dense_build(kl_layer *self, const kl_shape *in, int count)
@@ -74,32 +56,28 @@ static kl_status dense_build(kl_layer *self, const kl_shape *in, int count)
         if (!s->bias)
             return kl_last_status();
     }
-    if (s->args.lora_rank != KL_NONE && add_lora(self, width))
-        return kl_last_status();
+    if (s->args.lora_rank != KL_NONE) {
+        const kl_lora lora = {s->args.lora_rank, s->args.lora_alpha, s->args.kernel_regularizer};
+        kl_status status = kl_lora_build(self, "kernel", s->kernel, &lora, &s->lora_a, &s->lora_b);
+        if (status)
+            return status;
+    }
     return kl_set_input_spec(self, 0, (kl_input_spec){.min_ndim = 2, .axis = -1, .dim = width});
 }
 
 static kl_status dense_get_config(const void *self, kl_config *config)
 {
     const dense_state *s = kl_layer_state(self);
-    if (s->args.lora_rank == KL_NONE)
-        return KL_OK;
-    kl_status status = kl_config_set_int(config, "lora_rank", s->args.lora_rank);
-    if (!status && s->args.lora_alpha != KL_NONE)
-        status = kl_config_set_int(config, "lora_alpha", s->args.lora_alpha);
-    return status;
+    return kl_lora_get_config(s->args.lora_rank, s->args.lora_alpha, config);
 }
 
 static kl_tensors dense_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
     const dense_state *s = kl_layer_state(self);
     kl_tensor *kernel = kl_read(ctx, s->kernel);
-    if (s->lora_a) {
-        double alpha =
-            (double)(s->args.lora_alpha == KL_NONE ? s->args.lora_rank : s->args.lora_alpha);
-        kl_tensor *change = kl_op_matmul(kl_read(ctx, s->lora_a), kl_read(ctx, s->lora_b));
-        kernel = kl_op_add(kernel, kl_op_mul_scalar(change, alpha / (double)s->args.lora_rank));
-    }
+    if (s->lora_a)
+        kernel = kl_lora_apply(kernel, kl_read(ctx, s->lora_a), kl_read(ctx, s->lora_b),
+                               s->args.lora_rank, s->args.lora_alpha);
     return kl_one(
         kl_op_dense(in.at[0], kernel, s->bias ? kl_read(ctx, s->bias) : NULL, s->args.activation));
 }

@@ -1,4 +1,5 @@
 #include "klayers/layers/core.h"
+#include "layers/core/lora.h"
 #include "layers/layer.h"
 
 typedef struct embedding_state {
@@ -30,29 +31,8 @@ static const kl_field embedding_fields[] = {
      .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
     {"sparse", KL_FIELD_BOOL, offsetof(kl_embedding_args, sparse), "false",
      .doc = "2.15: gradients are by rows in any case", .flags = KL_FIELD_HIDDEN},
-    {"lora_rank", KL_FIELD_INT, offsetof(kl_embedding_args, lora_rank),
-     .doc = "rank of the trainable correction of the then frozen table", .min = 1,
-     .max = 2147483647, .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
-    {"lora_alpha", KL_FIELD_INT, offsetof(kl_embedding_args, lora_alpha), .doc = "with lora_rank",
-     .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
+    KL_LORA_FIELDS(kl_embedding_args),
     {0}};
-
-/* Low-rank adaptation (Hu et al., https://arxiv.org/abs/2106.09685). */
-static kl_status add_lora(kl_layer *self)
-{
-    embedding_state *s = kl_layer_state(self);
-    s->lora_a =
-        kl_add_weight(.layer = self, .name = "lora_embeddings_a",
-                      .shape = {s->args.input_dim, s->args.lora_rank}, .initializer = "he_uniform",
-                      .regularizer = s->args.embeddings_regularizer);
-    s->lora_b =
-        kl_add_weight(.layer = self, .name = "lora_embeddings_b",
-                      .shape = {s->args.lora_rank, s->args.output_dim}, .initializer = "zeros",
-                      .regularizer = s->args.embeddings_regularizer);
-    if (!s->lora_a || !s->lora_b)
-        return kl_last_status();
-    return kl_weight_set_trainable(s->embeddings, false);
-}
 
 static kl_status embedding_build(kl_layer *self, const kl_shape *in, int count)
 {
@@ -64,18 +44,16 @@ static kl_status embedding_build(kl_layer *self, const kl_shape *in, int count)
                                   .constraint = s->args.embeddings_constraint);
     if (!s->embeddings)
         return kl_last_status();
-    return s->args.lora_rank == KL_NONE ? KL_OK : add_lora(self);
+    if (s->args.lora_rank == KL_NONE)
+        return KL_OK;
+    const kl_lora lora = {s->args.lora_rank, s->args.lora_alpha, s->args.embeddings_regularizer};
+    return kl_lora_build(self, "embeddings", s->embeddings, &lora, &s->lora_a, &s->lora_b);
 }
 
 static kl_status embedding_get_config(const void *self, kl_config *config)
 {
     const embedding_state *s = kl_layer_state(self);
-    if (s->args.lora_rank == KL_NONE)
-        return KL_OK;
-    kl_status status = kl_config_set_int(config, "lora_rank", s->args.lora_rank);
-    if (!status && s->args.lora_alpha != KL_NONE)
-        status = kl_config_set_int(config, "lora_alpha", s->args.lora_alpha);
-    return status;
+    return kl_lora_get_config(s->args.lora_rank, s->args.lora_alpha, config);
 }
 
 static kl_tensors embedding_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
@@ -86,11 +64,10 @@ static kl_tensors embedding_call(const kl_layer *self, kl_context *ctx, kl_tenso
         ids = kl_op_cast(ids, KL_INT32);
     kl_tensor *rows = kl_op_take(kl_read_variable(ctx, s->embeddings), ids, 0);
     if (s->lora_a) {
-        double alpha =
-            (double)(s->args.lora_alpha == KL_NONE ? s->args.lora_rank : s->args.lora_alpha);
         kl_tensor *change = kl_op_matmul(kl_op_take(kl_read_variable(ctx, s->lora_a), ids, 0),
                                          kl_read_variable(ctx, s->lora_b));
-        rows = kl_op_add(rows, kl_op_mul_scalar(change, alpha / (double)s->args.lora_rank));
+        rows = kl_op_add(
+            rows, kl_op_mul_scalar(change, kl_lora_factor(s->args.lora_rank, s->args.lora_alpha)));
     }
     kl_dtype dtype = kl_layer_compute_dtype(self);
     if (rows && kl_tensor_dtype(rows) != dtype)
