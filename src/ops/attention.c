@@ -1,6 +1,7 @@
-/* Scaled dot-product attention. */
+/* Scaled dot-product attention: fused, with the composed form for the rest. */
 #include <string.h>
 
+#include "kernels/attention.h"
 #include "ops/common.h"
 
 /* [1, 1, T, S], true where causality and window allow. */
@@ -20,7 +21,8 @@ static kl_tensor *place_mask(int64_t rows, int64_t columns, const kl_attention_o
 static kl_tensor *mask_scores(kl_tensor *scores, kl_tensor *mask, const kl_attention_options *o)
 {
     if (o->empty == KL_EMPTY_ROW_UNMASKED)
-        return kl_op_where(mask, scores, kl_op_add_scalar(scores, -1e9));
+        mask =
+            kl_op_logical_or(mask, kl_op_logical_not(kl_op_any(mask, 1, (const int[]){-1}, true)));
     return kl_op_where(mask, scores, kl_scalar(kl_tensor_dtype(scores), -2.37267e38));
 }
 
@@ -82,6 +84,133 @@ static kl_status check_shapes(const kl_tensor *q, const kl_tensor *k, const kl_t
     return KL_OK;
 }
 
+/* Float values whose last axis is dense: x itself or a copy, to be given to kl_drop_copy. */
+static kl_tensor *rows_of(kl_tensor *x)
+{
+    bool dense = x->strides[3] == 1 || x->shape[3] == 1;
+    for (int i = 0; i < 3; i++)
+        dense = dense && x->strides[i] >= 0;
+    return dense ? x : kl_dense_values(x);
+}
+
+static void set_strides(const kl_tensor *x, int64_t *strides)
+{
+    for (int i = 0; i < 3; i++)
+        strides[i] = x->strides[i];
+}
+
+/* The kernel's arguments from a frame's; arrays are query, key, value and mask. */
+static kl_status fill(const kl_op_frame *f, kl_tensor **arrays, kl_attention *out)
+{
+    const kl_attention_options *o = f->attrs;
+    static const kl_attention_empty empty[] = {[KL_EMPTY_ROW_UNIFORM] = KL_ATTENTION_UNIFORM,
+                                               [KL_EMPTY_ROW_ZERO] = KL_ATTENTION_ZERO,
+                                               [KL_EMPTY_ROW_UNMASKED] = KL_ATTENTION_UNMASKED};
+    for (int i = 0; i < 3; i++)
+        if (!(arrays[i] = rows_of(f->in[i])))
+            return kl_last_status();
+    const kl_tensor *q = arrays[0], *k = arrays[1], *v = arrays[2], *mask = f->in[3];
+    *out = (kl_attention){.wide = kl_is_wide(q),
+                          .batch = q->shape[0],
+                          .heads = q->shape[2],
+                          .kv_heads = k->shape[2],
+                          .rows = q->shape[1],
+                          .keys = k->shape[1],
+                          .size = q->shape[3],
+                          .value_size = v->shape[3],
+                          .q = q->data,
+                          .k = k->data,
+                          .v = v->data,
+                          .scale = o->scale,
+                          .causal = o->causal,
+                          .window = o->window,
+                          .empty = empty[o->empty],
+                          .out = f->out[0]->data,
+                          .lse = f->out[1]->data};
+    set_strides(q, out->q_strides);
+    set_strides(k, out->k_strides);
+    set_strides(v, out->v_strides);
+    if (mask) {
+        out->mask = (const uint8_t *)mask->data;
+        for (int i = 0; i < mask->rank; i++)
+            out->mask_strides[4 - mask->rank + i] = mask->shape[i] == 1 ? 0 : mask->strides[i];
+    }
+    return KL_OK;
+}
+
+static void drop_arrays(const kl_op_frame *f, kl_tensor *const *arrays)
+{
+    for (int i = 0; i < 3; i++)
+        kl_drop_copy(arrays[i], f->in[i]);
+}
+
+static kl_status attention_forward(kl_op_frame *f)
+{
+    const kl_tensor *q = f->in[0], *v = f->in[2];
+    const int64_t shape[4] = {q->shape[0], q->shape[1], q->shape[2], v->shape[3]};
+    const int64_t sums[3] = {q->shape[0], q->shape[2], q->shape[1]};
+    kl_tensor *arrays[3];
+    kl_attention a;
+    f->out[0] = kl_op_output(f, (kl_dtype)q->dtype, 4, shape);
+    f->out[1] = kl_op_output(f, (kl_dtype)q->dtype, 3, sums);
+    if (!f->out[0] || !f->out[1])
+        return kl_last_status();
+    if (!f->out[0]->buffer)
+        return KL_OK;
+    if (fill(f, arrays, &a) || !kl_attention_forward(&a))
+        return kl_last_status();
+    drop_arrays(f, arrays);
+    return KL_OK;
+}
+
+static kl_status attention_backward(kl_op_frame *f)
+{
+    kl_tensor *arrays[3], *to[3];
+    kl_attention a;
+    if (!f->dout[0])
+        return KL_OK;
+    kl_tensor *dy = kl_dense_values(f->dout[0]);
+    if (!dy)
+        return kl_last_status();
+    for (int i = 0; i < 3; i++)
+        if (!(to[i] = kl_empty((kl_dtype)f->in[i]->dtype, 4, f->in[i]->shape)))
+            return kl_last_status();
+    if (fill(f, arrays, &a))
+        return kl_last_status();
+    const kl_attention_grad grad = {
+        .dy = dy->data, .dq = to[0]->data, .dk = to[1]->data, .dv = to[2]->data};
+    if (!kl_attention_backward(&a, &grad))
+        return kl_last_status();
+    drop_arrays(f, arrays);
+    for (int i = 0; i < 3; i++)
+        if (f->needs[i])
+            f->din[i] = to[i];
+    return KL_OK;
+}
+
+static kl_status attention_compose(kl_op_frame *f)
+{
+    f->out[0] = compose(f->in[0], f->in[1], f->in[2], f->in[3], f->attrs);
+    return f->out[0] ? KL_OK : kl_last_status();
+}
+
+static const kl_op attention_op = {.size = sizeof(kl_op),
+                                   .name = "attention",
+                                   .attrs_size = sizeof(kl_attention_options),
+                                   .forward = attention_forward,
+                                   .backward = attention_backward,
+                                   .compose = attention_compose,
+                                   .keeps_in = 15,
+                                   .keeps_out = 3};
+
+/* Whether the fused form serves: what it leaves to the composed one is rare. */
+static bool is_fused(kl_tensor *const *in, const kl_attention_options *o)
+{
+    if (in[0]->symbol || in[1]->symbol || in[2]->symbol)
+        return true;
+    return in[0]->size > 0 && in[1]->size > 0 && in[2]->size > 0 && o->scale > 0;
+}
+
 kl_tensor *kl_op_attention(kl_tensor *query, kl_tensor *key, kl_tensor *value, kl_tensor *mask,
                            const kl_attention_options *options)
 {
@@ -90,15 +219,24 @@ kl_tensor *kl_op_attention(kl_tensor *query, kl_tensor *key, kl_tensor *value, k
             kl_error_null("kl_op_attention", "options");
         return NULL;
     }
+    if (options->window < 0 || options->empty > KL_EMPTY_ROW_UNMASKED) {
+        kl_error(KL_ERROR_RANGE, "attention: window must be at least 0, got %lld",
+                 (long long)options->window);
+        return NULL;
+    }
     if (check_shapes(query, key, value, mask))
         return NULL;
     kl_scope *scope = kl_scope_begin();
-    kl_tensor *in[3] = {query, key, value};
-    kl_tensor *out = NULL;
+    kl_tensor *in[4] = {query, key, value, mask};
+    kl_tensor *out[2] = {NULL, NULL};
     if (mask && mask->dtype != KL_BOOL)
-        mask = kl_op_cast(mask, KL_BOOL);
-    if (scope && !kl_cast_to_one_float(3, in))
-        out = compose(in[0], in[1], in[2], mask, options);
-    kl_scope_end_keeping(scope, 1, &out);
-    return out;
+        in[3] = kl_op_cast(mask, KL_BOOL);
+    if (scope && (!mask || in[3]) && !kl_cast_to_one_float(3, in)) {
+        if (is_fused(in, options))
+            kl_op_run(&attention_op, options, 4, in, 8, 2, out);
+        else
+            out[0] = compose(in[0], in[1], in[2], in[3], options);
+    }
+    kl_scope_end_keeping(scope, 1, out);
+    return out[0];
 }
