@@ -70,10 +70,11 @@ typedef enum kl_field_type {
 } kl_field_type;
 
 enum {
-    KL_FIELD_REQUIRED = 1,  /* no default: a config without it is an error */
-    KL_FIELD_OPTIONAL = 2,  /* may be None */
-    KL_FIELD_HIDDEN = 4,    /* taken from a config, never written to one */
-    KL_FIELD_UNKNOWN_OK = 8 /* SHAPE: -1 stands for an unknown dimension */
+    KL_FIELD_REQUIRED = 1,   /* no default: a config without it is an error */
+    KL_FIELD_OPTIONAL = 2,   /* may be None */
+    KL_FIELD_HIDDEN = 4,     /* taken from a config, never written to one */
+    KL_FIELD_UNKNOWN_OK = 8, /* SHAPE: -1 stands for an unknown dimension */
+    KL_FIELD_LONE = 16       /* FLOATS: one value is written as a number, not a list */
 };
 
 /* The shape () in a list of dimensions. */

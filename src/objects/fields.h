@@ -13,4 +13,8 @@ kl_status kl_field_check(const char *what, const kl_field *field, void *slot);
 /* The default, as an owned value in the state. */
 kl_status kl_field_take_default(const char *what, const kl_field *field, void *state);
 
+/* The double nearest to the shortest text that reads back as the same float, where the value came
+   from a float: 0.1f is written 0.1. */
+double kl_shortest_double(double value);
+
 #endif

@@ -310,9 +310,7 @@ kl_status kl_fields_read(const char *what, const kl_field *fields, void *state, 
     return kl_error(KL_ERROR_FORMAT, "%s: unknown argument '%s'", what, kl_config_key(config, 0));
 }
 
-/* The double nearest to the shortest text that reads back as the same float, where the value came
-   from a float: 0.1f is written 0.1. */
-static double shortest(double value)
+double kl_shortest_double(double value)
 {
     if (!isfinite(value) || (double)(float)value != value)
         return value;
@@ -344,13 +342,15 @@ static kl_config *write_values(const kl_field *field, const void *slot)
     size_t count = field->type == KL_FIELD_INTS     ? ((const kl_ints *)slot)->count
                    : field->type == KL_FIELD_FLOATS ? ((const kl_floats *)slot)->count
                                                     : ((const kl_strings *)slot)->count;
+    if (field->flags & KL_FIELD_LONE && field->type == KL_FIELD_FLOATS && count == 1)
+        return kl_config_new_float(kl_shortest_double(((const kl_floats *)slot)->at[0]));
     kl_config *list = kl_config_new_list();
     for (size_t i = 0; list && i < count; i++) {
-        kl_config *item = field->type == KL_FIELD_INTS
-                              ? kl_config_new_int(((const kl_ints *)slot)->at[i])
-                          : field->type == KL_FIELD_FLOATS
-                              ? kl_config_new_float(shortest(((const kl_floats *)slot)->at[i]))
-                              : kl_config_new_string(((const kl_strings *)slot)->at[i]);
+        kl_config *item =
+            field->type == KL_FIELD_INTS ? kl_config_new_int(((const kl_ints *)slot)->at[i])
+            : field->type == KL_FIELD_FLOATS
+                ? kl_config_new_float(kl_shortest_double(((const kl_floats *)slot)->at[i]))
+                : kl_config_new_string(((const kl_strings *)slot)->at[i]);
         if (kl_config_append(list, item)) {
             kl_config_free(list);
             return NULL;
@@ -362,7 +362,7 @@ static kl_config *write_values(const kl_field *field, const void *slot)
 static kl_config *write_tensor(const kl_tensor *tensor, int axis, int64_t *at)
 {
     if (axis == tensor->rank)
-        return kl_config_new_float(shortest(kl_tensor_at(tensor, (*at)++)));
+        return kl_config_new_float(kl_shortest_double(kl_tensor_at(tensor, (*at)++)));
     kl_config *list = kl_config_new_list();
     for (int64_t i = 0; list && i < tensor->shape[axis]; i++) {
         if (kl_config_append(list, write_tensor(tensor, axis + 1, at))) {
@@ -392,7 +392,7 @@ static kl_config *write_value(const kl_field *field, const void *slot)
     }
     case KL_FIELD_FLOAT: {
         double value = *(const double *)slot;
-        return isnan(value) ? kl_config_new_null() : kl_config_new_float(shortest(value));
+        return isnan(value) ? kl_config_new_null() : kl_config_new_float(kl_shortest_double(value));
     }
     case KL_FIELD_STRING:
     case KL_FIELD_DTYPE:

@@ -1,0 +1,120 @@
+"""Cases of the layers on images. Factors whose two ends are equal make random layers exact."""
+
+from registry import add, case, error
+from tensors import ints, x
+
+FIRST = dict(data_format="channels_first")
+
+
+def img(*shape, **options):
+    """Pixels from 0 to 255."""
+    return x(*shape, low=0, high=255, **options)
+
+
+def train(name, args, *inputs, **options):
+    options.setdefault("grad", False)
+    return case(name, args, *inputs, training=True, **options)
+
+
+def byte(*shape):
+    return ints(*shape, low=0, high=256, dtype="uint8")
+
+
+GEOMETRIC = {
+    "RandomTranslation": (dict(height_factor=(0.2, 0.2), width_factor=(-0.37, -0.37)),
+                          dict(height_factor=(-0.5, -0.5), width_factor=(0.61, 0.61)),
+                          dict(height_factor=0.3, width_factor=(-0.2, 0.4))),
+    "RandomRotation": (dict(factor=(0.1, 0.1)), dict(factor=(-0.31, -0.31)), dict(factor=0.2)),
+    "RandomZoom": (dict(height_factor=(0.4, 0.4), width_factor=(-0.3, -0.3)),
+                   dict(height_factor=(-0.55, -0.55)), dict(height_factor=(-0.2, 0.3))),
+    "RandomShear": (dict(x_factor=(0.0, 0.0), y_factor=(0.0, 0.0)), dict(),
+                    dict(x_factor=(0.1, 0.2), y_factor=(0.1, 0.3))),
+}
+for name, (one, two, drawn) in GEOMETRIC.items():
+    add(
+        name,
+        train("one", one, img(2, 7, 6, 3)),
+        train("two", two, img(2, 6, 9, 3)),
+        *[train(f"{mode}_bilinear", dict(one, fill_mode=mode, fill_value=3.5), img(1, 7, 5, 3))
+          for mode in ("reflect", "wrap", "constant", "nearest")],
+        *[train(f"{mode}_nearest", dict(two, fill_mode=mode, fill_value=7.0,
+                                        interpolation="nearest"), img(1, 6, 8, 3))
+          for mode in ("reflect", "wrap", "constant", "nearest")],
+        train("one_channel", one, img(2, 9, 11, 1)),
+        train("four_channels", two, img(1, 5, 6, 4)),
+        train("five_channels", one, img(1, 5, 6, 5)),
+        train("nine_channels", one, img(1, 5, 6, 9)),
+        train("channels_first", dict(one, **FIRST), img(2, 3, 7, 6)),
+        train("channels_first_constant", dict(two, fill_mode="constant", fill_value=1.0, **FIRST),
+              img(1, 2, 6, 7)),
+        train("unbatched", two, img(7, 6, 3)),
+        train("one_pixel", one, img(2, 1, 1, 3)),
+        train("one_row", one, img(1, 1, 8, 2)),
+        train("one_column", two, img(1, 8, 1, 3)),
+        train("wide", one, img(1, 5, 150, 3)),
+        train("uint8", one, byte(2, 7, 6, 3)),
+        train("uint8_nearest", dict(two, interpolation="nearest"), byte(1, 6, 5, 3)),
+        train("float64", one, img(1, 6, 7, 3), dtype="float64", rtol=1e-6),
+        train("unit_range", two, x(1, 6, 7, 3, low=0, high=1)),
+        case("inference", drawn, img(2, 5, 6, 3)),
+        case("inference_uint8", drawn, byte(2, 5, 6, 3)),
+        case("seeded_inference", dict(drawn, seed=5, fill_mode="wrap", fill_value=2.0),
+             img(2, 5, 6, 3), unknown=[[0, 1], [0, 2]]),
+        error("rank_2", one, img(4, 4)),
+        error("rank_5", one, img(1, 4, 4, 3, 1)),
+        error("fill_mode", one, img(1, 4, 4, 3), override={"fill_mode": "mirror"}),
+        error("interpolation", one, img(1, 4, 4, 3), override={"interpolation": "bicubic"}),
+    )
+add("RandomTranslation",
+    train("far", dict(height_factor=(1.0, 1.0), width_factor=(-1.0, -1.0), fill_mode="wrap"),
+          img(1, 5, 6, 3)),
+    train("whole_pixels", dict(height_factor=(0.5, 0.5), width_factor=(-0.25, -0.25),
+                               fill_mode="constant", interpolation="nearest"), img(1, 8, 8, 3)),
+    train("half_pixels", dict(height_factor=(0.1875, 0.1875), width_factor=(-0.0625, -0.0625),
+                              interpolation="nearest"), img(1, 8, 8, 3)),
+    error("factor_above", GEOMETRIC["RandomTranslation"][0], img(1, 4, 4, 3),
+          override={"height_factor": 1.5}),
+    error("factor_three", GEOMETRIC["RandomTranslation"][0], img(1, 4, 4, 3),
+          override={"width_factor": [0.1, 0.2, 0.3]}))
+add("RandomRotation",
+    train("quarter", dict(factor=(0.25, 0.25), interpolation="nearest"), img(1, 8, 8, 3)),
+    train("half", dict(factor=(0.5, 0.5), fill_mode="constant"), img(1, 7, 7, 3)),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5}))
+add("RandomZoom",
+    train("out", dict(height_factor=(1.0, 1.0), fill_mode="wrap"), img(1, 9, 8, 3)),
+    train("in", dict(height_factor=(-0.9, -0.9), width_factor=(0.5, 0.5)), img(1, 9, 8, 3)),
+    error("factor_low", dict(height_factor=0.1), img(1, 4, 4, 3), override={"height_factor": -1.0}),
+    error("factor_above", dict(height_factor=0.1), img(1, 4, 4, 3),
+          override={"width_factor": 1.01}))
+add("RandomShear",
+    error("factor_above", dict(x_factor=0.1), img(1, 4, 4, 3), override={"x_factor": 1.5}),
+    error("factor_negative", dict(x_factor=0.1), img(1, 4, 4, 3), override={"y_factor": -0.5}))
+
+add(
+    "RandomFlip",
+    case("inference", {}, img(2, 4, 5, 3)),
+    case("inference_uint8", dict(mode="vertical"), byte(2, 4, 5, 3)),
+    case("inference_unbatched", dict(mode="horizontal", seed=3), img(4, 5, 3)),
+    case("inference_unknown", {}, img(2, 4, 5, 3), unknown=[[0, 1], [0, 2]]),
+    case("inference_float64", {}, img(2, 4, 5, 3), dtype="float64"),
+    train("one_pixel", {}, img(3, 1, 1, 3)),
+    train("one_row_vertical", dict(mode="vertical"), img(3, 1, 4, 3)),
+    train("one_column_horizontal", dict(mode="horizontal"), img(3, 4, 1, 3)),
+    train("channels_first_one_pixel", dict(**FIRST), img(2, 3, 1, 1)),
+    error("rank_2", {}, img(4, 4)),
+)
+
+add(
+    "RandomPerspective",
+    train("nothing", dict(scale=0.0, factor=(1.0, 1.0)), img(2, 6, 7, 3)),
+    train("nothing_nearest", dict(scale=0.0, interpolation="nearest"), img(2, 6, 7, 3)),
+    train("never", dict(factor=0.0), img(2, 6, 7, 3)),
+    train("never_unbatched", dict(factor=0.0), img(6, 7, 3)),
+    train("channels_first", dict(scale=0.0, **FIRST), img(2, 3, 6, 7)),
+    train("uint8", dict(scale=0.0), byte(1, 5, 4, 3)),
+    case("inference", {}, img(2, 5, 6, 3)),
+    case("inference_seed", dict(factor=0.5, scale=0.3, fill_value=2.0, seed=4), img(2, 5, 6, 3)),
+    error("scale", {}, img(1, 4, 4, 3), override={"scale": 1.5}),
+    error("interpolation", {}, img(1, 4, 4, 3), override={"interpolation": "bicubic"}),
+    error("factor", {}, img(1, 4, 4, 3), override={"factor": 2.0}),
+)
