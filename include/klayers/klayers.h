@@ -30,5 +30,6 @@
 #include "klayers/layers/recurrent.h"
 #include "klayers/layers/regularization.h"
 #include "klayers/layers/reshaping.h"
+#include "klayers/layers/wrappers.h"
 
 #endif

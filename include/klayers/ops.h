@@ -181,7 +181,10 @@ KL_API kl_tensor *kl_op_dense(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
 typedef enum kl_empty_row {
     KL_EMPTY_ROW_UNIFORM, /* the mean of all values */
     KL_EMPTY_ROW_ZERO,
-    KL_EMPTY_ROW_UNMASKED /* as if every key were allowed */
+    KL_EMPTY_ROW_UNMASKED, /* as if every key were allowed */
+    /* The mean of all values, but gradients as of unmasked scores: what Keras gives where masked
+       float32 scores lose 1e9, and their order in the rounding. */
+    KL_EMPTY_ROW_ROUNDED
 } kl_empty_row;
 
 typedef struct kl_attention_options {

@@ -148,7 +148,7 @@ static void fill_empty_rows(const forward_job *job, const query_block *q, const 
     plain.mask = NULL;
     plain.causal = false;
     plain.window = 0;
-    if (a->empty == KL_ATTENTION_UNIFORM)
+    if (a->empty != KL_ATTENTION_UNMASKED)
         plain.scale = 0;
     for (int64_t r = 0; r < q->rows; r++) {
         if (value_at(a->wide, lse_at(a, q, r, job->base.element), 0) != INFINITY)

@@ -12,7 +12,8 @@
 typedef enum kl_attention_empty {
     KL_ATTENTION_UNIFORM, /* the mean of all values */
     KL_ATTENTION_ZERO,
-    KL_ATTENTION_UNMASKED /* as if every key were allowed */
+    KL_ATTENTION_UNMASKED, /* as if every key were allowed */
+    KL_ATTENTION_ROUNDED   /* the mean of all values, with gradients as of unmasked scores */
 } kl_attention_empty;
 
 /* Strides are in elements: of batch, place and head; sizes within a head are side by side. */

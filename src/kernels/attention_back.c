@@ -120,6 +120,8 @@ static void go_back(const backward_job *job, const kl_attention *a, const place 
                             .scores = weights,
                             .scale = a->scale,
                             .grad = grad,
+                            .grad_scale =
+                                a->empty == KL_ATTENTION_ROUNDED ? base->a->scale : a->scale,
                             .lse = lse,
                             .delta = at(job->delta, head * a->rows + p->row, e)};
     kl_attention_limits(a, p->batch, p->head, p->row, p->key, &block);
@@ -197,7 +199,8 @@ static void go_back_empty_rows(const backward_job *job, const place *block, cons
     plain.mask = NULL;
     plain.causal = false;
     plain.window = 0;
-    if (a->empty == KL_ATTENTION_UNIFORM)
+    bool uniform = a->empty != KL_ATTENTION_UNMASKED;
+    if (uniform)
         plain.scale = 0;
     for (int64_t r = 0; r < block->rows; r++) {
         if (value_at(a, lse, r) != INFINITY)
@@ -205,8 +208,7 @@ static void go_back_empty_rows(const backward_job *job, const place *block, cons
         place one = *block;
         one.row += r;
         one.rows = 1;
-        double sum = a->empty == KL_ATTENTION_UNIFORM ? log((double)a->keys)
-                                                      : unmasked_lse(job, &plain, &one);
+        double sum = uniform ? log((double)a->keys) : unmasked_lse(job, &plain, &one);
         float narrow = (float)sum;
         go_back(job, &plain, &one, a->wide ? (const void *)&sum : &narrow, dq, scratch);
     }

@@ -164,7 +164,7 @@ static inline int64_t within(int64_t at, int64_t low, int64_t high)
     static void backward_##S(const kl_score_block *b)                                              \
     {                                                                                              \
         const T *lse = b->lse, *delta = b->delta;                                                  \
-        const T scale = (T)b->scale;                                                               \
+        const T scale = (T)b->scale, back = (T)b->grad_scale;                                      \
         const bool whole = !b->mask && b->low + b->rows <= 1 && b->high >= b->cols;                \
         for (int64_t r = 0; r < b->rows; r++) {                                                    \
             T *s = (T *)b->scores + r * b->ld, *g = (T *)b->grad + r * b->ld;                      \
@@ -177,7 +177,7 @@ static inline int64_t within(int64_t at, int64_t low, int64_t high)
             for (int64_t c = 0; c < b->cols; c++) {                                                \
                 T p = exp_##S(s[c] * scale - sum);                                                 \
                 s[c] = p;                                                                          \
-                g[c] = p * (g[c] - d) * scale;                                                     \
+                g[c] = p * (g[c] - d) * back;                                                      \
             }                                                                                      \
         }                                                                                          \
     }                                                                                              \

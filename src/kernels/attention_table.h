@@ -19,9 +19,10 @@ typedef struct kl_score_block {
     /* Forward: each row's maximum and sum of exponentials so far, and its result so far. */
     void *most, *total, *out;
     int64_t out_ld, out_cols;
-    /* Backward: the gradient of the weights, each row's logarithm of the sum, and the product of
-       result and its gradient. */
+    /* Backward: the gradient of the weights, the scale that it goes back by, each row's logarithm
+       of the sum, and the product of result and its gradient. */
     void *grad;
+    double grad_scale;
     const void *lse, *delta;
 } kl_score_block;
 

@@ -225,6 +225,12 @@ kl_status kl_add_loss(kl_context *ctx, kl_tensor *loss)
     return KL_OK;
 }
 
+void kl_context_drop_losses(kl_context *ctx, int count)
+{
+    for (; count > 0 && ctx->loss_count > 0; count--)
+        kl_unhold(ctx->losses[--ctx->loss_count]);
+}
+
 kl_status kl_add_metric(kl_context *ctx, const char *name, kl_tensor *value)
 {
     if (!ctx || !name || !value)

@@ -55,6 +55,8 @@ kl_context *kl_context_begin(kl_layer *outermost, kl_context_mode mode);
 kl_tensors kl_context_call(kl_context *ctx, const kl_call_args *args);
 /* The losses added so far within this context (activity regularizers, add_loss), lent. */
 kl_tensors kl_context_losses(const kl_context *ctx);
+/* Takes the last `count` losses back. */
+void kl_context_drop_losses(kl_context *ctx, int count);
 /* The metrics added: name and value of the i-th; NULL beyond the end. */
 kl_tensor *kl_context_metric(const kl_context *ctx, int index, const char **name);
 /* Writes the pending updates into the weights. Without it they are dropped at the end. */

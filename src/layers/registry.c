@@ -57,9 +57,7 @@ kl_layer *kl_layer_from_config(const char *class_name, const char *config_json)
     kl_layers_use_all();
     const kl_class *cls = kl_class_find(KL_KIND_LAYER, class_name);
     if (!cls) {
-        kl_error(KL_ERROR_NOT_FOUND,
-                 "unknown layer class '%s': not built in, and not registered by kl_register_layer",
-                 class_name);
+        kl_error_unknown_class(KL_KIND_LAYER, class_name);
         return NULL;
     }
     const char *json = config_json ? config_json : "{}";

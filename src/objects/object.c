@@ -318,6 +318,21 @@ kl_config *kl_object_serialize(const void *object)
     return NULL;
 }
 
+void kl_error_unknown_class(kl_kind kind, const char *name)
+{
+    static const char *const foreign[] = {"FlaxLayer", "JaxLayer", "TFSMLayer",
+                                          "TorchModuleWrapper"};
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign && kind == KL_KIND_LAYER; i++)
+        if (!strcmp(name, foreign[i])) {
+            kl_error(KL_ERROR_UNSUPPORTED,
+                     "%s holds a program of another framework, which runs in Python alone: build "
+                     "what it computes from layers and set their weights",
+                     name);
+            return;
+        }
+    kl_error(KL_ERROR_NOT_FOUND, "unknown %s: '%s'", kl_kind_text(kind), name);
+}
+
 /* A name may have its package in front, "Custom>swish2". */
 static void *from_name(kl_kind kind, const char *name)
 {
@@ -329,7 +344,7 @@ static void *from_name(kl_kind kind, const char *name)
         kl_object *object = kl_registered_function(kind, plain);
         if (object || kl_error_count() != errors)
             return object;
-        kl_error(KL_ERROR_NOT_FOUND, "unknown %s: '%s'", kl_kind_text(kind), name);
+        kl_error_unknown_class(kind, name);
         return NULL;
     }
     return kl_object_new(kind, cls, NULL);
@@ -359,7 +374,7 @@ void *kl_object_deserialize(kl_kind kind, const kl_config *config)
     const char *plain = strrchr(name, '>');
     const kl_class *cls = kl_class_find(kind, plain ? plain + 1 : name);
     if (!cls) {
-        kl_error(KL_ERROR_NOT_FOUND, "unknown %s: '%s'", kl_kind_text(kind), name);
+        kl_error_unknown_class(kind, name);
         return NULL;
     }
     if (inner && kl_config_typeof(inner) != KL_CONFIG_NULL)

@@ -61,6 +61,8 @@ void kl_fields_free(const kl_field *fields, void *state);
 
 /* Class by name among registered and built-in ones of a kind; NULL if unknown (no error set). */
 const kl_class *kl_class_find(kl_kind kind, const char *name);
+/* Reports a class that kl_class_find didn't find: with the reason where one is known. */
+void kl_error_unknown_class(kl_kind kind, const char *name);
 void kl_registry_clear(void);
 /* Whether a class goes by this name or has it among its `names`. */
 bool kl_class_is_named(const kl_class *cls, const char *name);

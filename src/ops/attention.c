@@ -20,10 +20,14 @@ static kl_tensor *place_mask(int64_t rows, int64_t columns, const kl_attention_o
 
 static kl_tensor *mask_scores(kl_tensor *scores, kl_tensor *mask, const kl_attention_options *o)
 {
+    kl_tensor *some = kl_op_any(mask, 1, (const int[]){-1}, true);
+    kl_tensor *least = kl_scalar(kl_tensor_dtype(scores), -2.37267e38);
     if (o->empty == KL_EMPTY_ROW_UNMASKED)
-        mask =
-            kl_op_logical_or(mask, kl_op_logical_not(kl_op_any(mask, 1, (const int[]){-1}, true)));
-    return kl_op_where(mask, scores, kl_scalar(kl_tensor_dtype(scores), -2.37267e38));
+        mask = kl_op_logical_or(mask, kl_op_logical_not(some));
+    kl_tensor *masked = kl_op_where(mask, scores, least);
+    if (o->empty != KL_EMPTY_ROW_ROUNDED)
+        return masked;
+    return kl_op_where(some, masked, kl_op_sub(scores, kl_op_stop_gradient(scores)));
 }
 
 /* Through scores in full, by primitive ops; on [batch, length, heads, size] tensors that agree. */
@@ -105,7 +109,8 @@ static kl_status fill(const kl_op_frame *f, kl_tensor **arrays, kl_attention *ou
     const kl_attention_options *o = f->attrs;
     static const kl_attention_empty empty[] = {[KL_EMPTY_ROW_UNIFORM] = KL_ATTENTION_UNIFORM,
                                                [KL_EMPTY_ROW_ZERO] = KL_ATTENTION_ZERO,
-                                               [KL_EMPTY_ROW_UNMASKED] = KL_ATTENTION_UNMASKED};
+                                               [KL_EMPTY_ROW_UNMASKED] = KL_ATTENTION_UNMASKED,
+                                               [KL_EMPTY_ROW_ROUNDED] = KL_ATTENTION_ROUNDED};
     for (int i = 0; i < 3; i++)
         if (!(arrays[i] = rows_of(f->in[i])))
             return kl_last_status();
@@ -219,7 +224,7 @@ kl_tensor *kl_op_attention(kl_tensor *query, kl_tensor *key, kl_tensor *value, k
             kl_error_null("kl_op_attention", "options");
         return NULL;
     }
-    if (options->window < 0 || options->empty > KL_EMPTY_ROW_UNMASKED) {
+    if (options->window < 0 || options->empty > KL_EMPTY_ROW_ROUNDED) {
         kl_error(KL_ERROR_RANGE, "attention: window must be at least 0, got %lld",
                  (long long)options->window);
         return NULL;

@@ -229,3 +229,43 @@ add(
     error("lora_with_constraint", dict(equation="ab,bc->ac", output_shape=5,
                                        kernel_constraint="unit_norm", lora_rank=2), x(3, 4)),
 )
+
+REVERSIBLE = dict(input_dim=6, output_dim=4)
+BACK = {"reverse": True}
+add(
+    "ReversibleEmbedding",
+    case("forward", REVERSIBLE, ints(2, 3, high=6)),
+    case("back", REVERSIBLE, x(2, 3, 4), kwargs=BACK),
+    case("forward_untied", dict(REVERSIBLE, tie_weights=False), ints(2, 3, high=6)),
+    case("back_untied", dict(REVERSIBLE, tie_weights=False), x(2, 3, 4), kwargs=BACK),
+    case("back_rank_2", REVERSIBLE, x(3, 4), kwargs=BACK),
+    case("mask_zero", dict(REVERSIBLE, mask_zero=True), vals([[1, 0, 2], [0, 0, 5]], "int32")),
+    case("back_soft_cap", dict(REVERSIBLE, logit_soft_cap=1.5), x(2, 3, 4), kwargs=BACK),
+    case("back_reverse_dtype", dict(REVERSIBLE, reverse_dtype="float64"), x(2, 3, 4),
+         kwargs=BACK, shapes=False),
+    case("regularizer", dict(REVERSIBLE, embeddings_regularizer="l2"), ints(2, 3, high=6)),
+    case("constraint", dict(REVERSIBLE, embeddings_constraint="unit_norm",
+                            embeddings_initializer="he_normal"), ints(2, 3, high=6)),
+    case("float64", REVERSIBLE, x(2, 3, 4), kwargs=BACK, dtype="float64"),
+    case("unknown_length", REVERSIBLE, ints(2, 3, high=6), unknown=[[0, 1]]),
+    case("forward_then_back", REVERSIBLE, ints(2, 3, high=6),
+         calls=[{"inputs": [x(2, 3, 4)], "kwargs": BACK}]),
+    case("mixed_bfloat16", REVERSIBLE, ints(2, 3, high=6), dtype="mixed_bfloat16"),
+    error("input_dim_zero", REVERSIBLE, ints(2, 3, high=6), override={"input_dim": 0}),
+    error("back_of_the_wrong_width", REVERSIBLE, x(2, 3, 5), kwargs=BACK),
+)
+
+HALVES = (("float16", 4e-3), ("bfloat16", 3e-2), ("mixed_float16", 4e-3),
+          ("mixed_bfloat16", 3e-2))
+add("Dense", *[case("policy_" + p, dict(units=5, activation="gelu"), x(3, 7), dtype=p, rtol=r)
+               for p, r in HALVES])
+add("EinsumDense", *[case("policy_" + p, dict(equation="abc,cde->abde", output_shape=[None, 2, 3],
+                                              bias_axes="de"), x(2, 3, 5), dtype=p, rtol=r)
+                     for p, r in HALVES])
+add("Embedding", *[case("policy_" + p, dict(input_dim=7, output_dim=3, mask_zero=True),
+                        ints(2, 4, high=7), dtype=p, rtol=r) for p, r in HALVES])
+add("Activation", *[case("policy_" + p, dict(activation="tanh"), x(3, 7), dtype=p, rtol=r)
+                    for p, r in HALVES])
+add("Masking", *[case("policy_" + p, {}, vals(ROWS, "float32"), dtype=p, rtol=r)
+                 for p, r in HALVES])
+add("Identity", *[case("policy_" + p, {}, x(3, 7), dtype=p, rtol=r) for p, r in HALVES])

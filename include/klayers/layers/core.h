@@ -31,6 +31,30 @@ KL_API kl_dense_args kl_dense_defaults(void);
 #endif
 
 /*
+ * Dense with a kernel of -1, 0 and 1, made from the trained one at every call; its gradient goes
+ * past the rounding (BitNet b1.58: https://arxiv.org/abs/2402.17764).
+ */
+typedef struct kl_ternary_dense_args {
+    KL_LAYER_ARGS
+    int64_t units;
+    double threshold; /* KL_NONEF: half of the kernel's mean size */
+    kl_named activation;
+    bool use_bias;
+    kl_named kernel_initializer, bias_initializer;
+    kl_named kernel_regularizer, bias_regularizer;
+    kl_named kernel_constraint, bias_constraint;
+} kl_ternary_dense_args;
+KL_API kl_layer *kl_ternary_dense_new(const kl_ternary_dense_args *args);
+KL_API kl_ternary_dense_args kl_ternary_dense_defaults(void);
+#ifndef __cplusplus
+#define kl_ternary_dense(...)                                                                      \
+    KL_CALL_(kl_ternary_dense_new, kl_ternary_dense_args,                                          \
+             (KL_LAYER_DEFAULTS, .threshold = KL_NONEF, .use_bias = true,                          \
+              .kernel_initializer = "glorot_uniform", .bias_initializer = "zeros"),                \
+             __VA_ARGS__)
+#endif
+
+/*
  * activation(einsum(equation, x, kernel) + bias). The equation names input, kernel and output:
  * "abc,cde->abde", or with "..." before or behind the input's and the output's letters. The
  * kernel's shape follows from the input's and from output_shape, which leaves out the batch and
@@ -124,6 +148,32 @@ KL_API kl_embedding_args kl_embedding_defaults(void);
     KL_CALL_(kl_embedding_new, kl_embedding_args,                                                  \
              (KL_LAYER_DEFAULTS, .embeddings_initializer = "uniform", .input_length = KL_NONE,     \
               .lora_rank = KL_NONE, .lora_alpha = KL_NONE),                                        \
+             __VA_ARGS__)
+#endif
+
+/*
+ * An Embedding that also projects back: called with the flag "reverse", vectors [..., output_dim]
+ * give logits [..., input_dim], by the table's transpose unless tie_weights is false.
+ * https://arxiv.org/abs/1608.05859
+ */
+typedef struct kl_reversible_embedding_args {
+    KL_LAYER_ARGS
+    int64_t input_dim, output_dim;
+    bool tie_weights;
+    kl_named embeddings_initializer, embeddings_regularizer, embeddings_constraint;
+    bool mask_zero;
+    const char *reverse_dtype;
+    double logit_soft_cap; /* KL_NONEF: none */
+    int64_t lora_rank;
+    int64_t lora_alpha;
+} kl_reversible_embedding_args;
+KL_API kl_layer *kl_reversible_embedding_new(const kl_reversible_embedding_args *args);
+KL_API kl_reversible_embedding_args kl_reversible_embedding_defaults(void);
+#ifndef __cplusplus
+#define kl_reversible_embedding(...)                                                               \
+    KL_CALL_(kl_reversible_embedding_new, kl_reversible_embedding_args,                            \
+             (KL_LAYER_DEFAULTS, .tie_weights = true, .embeddings_initializer = "uniform",         \
+              .logit_soft_cap = KL_NONEF, .lora_rank = KL_NONE, .lora_alpha = KL_NONE),            \
              __VA_ARGS__)
 #endif
 

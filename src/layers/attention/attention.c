@@ -157,11 +157,19 @@ static kl_tensor *mask_scores(kl_tensor *scores, kl_tensor *mask)
     return kl_op_where(mask, scores, kl_op_add_scalar(scores, -most));
 }
 
+/* Where the query's mask is false the result is 0. */
+static kl_tensor *mask_result(kl_context *ctx, kl_tensor *result)
+{
+    kl_tensor *query_mask = kl_input_mask(ctx, 0);
+    if (!query_mask || !result)
+        return result;
+    return kl_op_where(kl_op_expand_dims(query_mask, -1), result,
+                       kl_scalar(kl_tensor_dtype(result), 0));
+}
+
 static kl_tensors attend(const kl_layer *self, kl_context *ctx, kl_tensors in, double dropout,
                          scores_function *find_scores)
 {
-    if (check_count(in.count))
-        return kl_one(NULL);
     kl_tensor *query = in.at[0], *value = in.at[1], *key = in.at[in.count - 1], *mask = NULL;
     kl_tensor *scores = find_scores(self, ctx, query, key);
     if (!scores ||
@@ -170,25 +178,57 @@ static kl_tensors attend(const kl_layer *self, kl_context *ctx, kl_tensors in, d
     kl_tensor *weights = kl_op_softmax(mask_scores(scores, mask), -1);
     if (kl_training(ctx) && dropout > 0)
         weights = kl_op_dropout(weights, dropout, NULL);
-    kl_tensor *result = kl_op_matmul(weights, value);
-    kl_tensor *query_mask = kl_input_mask(ctx, 0);
-    if (query_mask && result)
-        result = kl_op_where(kl_op_expand_dims(query_mask, -1), result,
-                             kl_scalar(kl_tensor_dtype(result), 0));
+    kl_tensor *result = mask_result(ctx, kl_op_matmul(weights, value));
     if (!kl_call_flag(ctx, "return_attention_scores", false))
         return kl_one(result);
     return kl_many(2, (kl_tensor *const[]){result, weights});
 }
 
+/* Whether the attention op gives what the scores would, to the rounding: a float32 score that loses
+   1e9 is lost in it, so that a row without any key is uniform, while a float64 one is not. */
+static bool is_fused(const attention_state *s, kl_context *ctx, kl_tensors in)
+{
+    kl_dtype dtype = kl_tensor_dtype(in.at[0]);
+    bool same = dtype == KL_FLOAT32 || dtype == KL_FLOAT64;
+    for (int i = 0; i < in.count; i++)
+        same = same && in.at[i]->rank == 3 && kl_tensor_dtype(in.at[i]) == dtype;
+    return same && !s->concat_weight && !(kl_training(ctx) && s->args.dropout > 0) &&
+           !kl_call_flag(ctx, "return_attention_scores", false);
+}
+
+static kl_tensor *attend_fused(const attention_state *s, kl_context *ctx, kl_tensors in)
+{
+    kl_tensor *query = in.at[0], *mask = kl_context_shapes_only(ctx) ? NULL : kl_input_mask(ctx, 1);
+    const kl_attention_options options = {.scale = 1,
+                                          .causal = kl_call_flag(ctx, "use_causal_mask", false),
+                                          .empty = kl_tensor_dtype(query) == KL_FLOAT64
+                                                       ? KL_EMPTY_ROW_UNMASKED
+                                                       : KL_EMPTY_ROW_ROUNDED};
+    if (s->scale)
+        query = kl_op_mul(query, kl_read(ctx, s->scale));
+    if (mask && !(mask = kl_op_reshape(mask, 4, (const int64_t[]){mask->shape[0], 1, 1, -1})))
+        return NULL;
+    kl_tensor *result =
+        kl_op_attention(kl_op_expand_dims(query, 2), kl_op_expand_dims(in.at[in.count - 1], 2),
+                        kl_op_expand_dims(in.at[1], 2), mask, &options);
+    return result ? mask_result(ctx, kl_op_squeeze(result, 2)) : NULL;
+}
+
 static kl_tensors attention_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
     const attention_state *s = kl_layer_state(self);
+    if (check_count(in.count))
+        return kl_one(NULL);
+    if (is_fused(s, ctx, in))
+        return kl_one(attend_fused(s, ctx, in));
     return attend(self, ctx, in, s->args.dropout, attention_scores);
 }
 
 static kl_tensors additive_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
     const additive_state *s = kl_layer_state(self);
+    if (check_count(in.count))
+        return kl_one(NULL);
     return attend(self, ctx, in, s->args.dropout, additive_scores);
 }
 

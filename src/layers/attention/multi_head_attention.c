@@ -474,8 +474,9 @@ static kl_tensors call_heads(const head_call *c, kl_tensors in)
             .scale = c->scale,
             .causal = kl_call_flag(c->ctx, "use_causal_mask", false),
             .window = c->options.window == KL_NONE ? 0 : c->options.window,
-            .empty = c->self->legacy && kl_tensor_dtype(q) == KL_FLOAT64 ? KL_EMPTY_ROW_UNMASKED
-                                                                         : KL_EMPTY_ROW_UNIFORM};
+            .empty = !c->self->legacy                   ? KL_EMPTY_ROW_UNIFORM
+                     : kl_tensor_dtype(q) == KL_FLOAT64 ? KL_EMPTY_ROW_UNMASKED
+                                                        : KL_EMPTY_ROW_ROUNDED};
         if (mask && !(mask = kl_expand_mask(mask, 4, -3)))
             return kl_one(NULL);
         result = kl_op_attention(q, k, v, mask, &options);
