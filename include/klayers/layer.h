@@ -99,6 +99,11 @@ typedef struct kl_layer_vtable {
     unsigned flags;
     /* MAY: the group below the layer's own that Keras's files keep its weights in: "cell". */
     const char *weights_group;
+    /* MAY: Keras's name in files and of nameless layers, where that isn't the class name in snake
+       case: "grouped_query_attention". */
+    const char *snake_name;
+    /* MAY: with KL_LAYER_SEPARATE_INPUTS, the inputs' names in Keras's call: "query|value|key". */
+    const char *input_names;
 } kl_layer_vtable;
 
 enum {
@@ -107,6 +112,8 @@ enum {
     KL_LAYER_RANDOM = 4,      /* draws numbers: gets a seed generator; field "seed" seeds it */
     KL_LAYER_SEPARATE_INPUTS =
         32,                    /* several inputs are arguments of their own in Keras, not a list */
+    KL_LAYER_STATES_LESS = 64, /* output_shape states what Keras does, a run would tell more:
+                                  graphs go by the run */
     KL_LAYER_KEEPS_MASKS = 16, /* outputs carry the masks that they come with (models) */
     KL_LAYER_MANY_INPUTS = 8   /* takes any number of inputs (merging, models); else one, or as many
                                   as kl_set_input_spec was told of */

@@ -171,7 +171,8 @@ static kl_status layer_start(kl_object *object, const void *arguments)
     }
     if (!status && !layer->name) {
         char name[256];
-        status = kl_unique_name(cls->class_name, name, sizeof name);
+        const char *plain = layer->vtable->snake_name;
+        status = kl_unique_name(plain ? plain : cls->class_name, name, sizeof name);
         if (!status && !(layer->name = kl_strdup(name)))
             status = KL_ERROR_MEMORY;
     }

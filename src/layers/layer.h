@@ -19,6 +19,11 @@ struct kl_weight {
     kl_weight_role role;
     kl_regularizer *regularizer;
     kl_constraint *constraint;
+    /* A low-rank correction that files hold merged into this weight; both halves are the layer's
+       own weights, marked `merged`. */
+    struct kl_weight *low_a, *low_b;
+    double low_factor;
+    bool merged; /* not in files by itself */
 };
 
 typedef struct kl_sublayer {
@@ -60,6 +65,10 @@ struct kl_layer {
     void *training;        /* what kl_compile left (src/training); freed by training_free */
     void (*training_free)(void *training);
 };
+
+/* The same for a graph's node: as much as can be known. */
+kl_status kl_layer_graph_shapes(kl_layer *layer, const kl_call_args *base, const kl_shape *inputs,
+                                int count, kl_shape *outputs, int *output_count);
 
 /* Keeps the first failure of a chain; returns status. And the check at the start of later calls. */
 kl_status kl_layer_fail(kl_layer *layer, kl_status status);

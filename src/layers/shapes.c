@@ -109,6 +109,15 @@ kl_status kl_layer_infer_shapes(kl_layer *layer, const kl_call_args *base, const
     return status;
 }
 
+kl_status kl_layer_graph_shapes(kl_layer *layer, const kl_call_args *base, const kl_shape *inputs,
+                                int count, kl_shape *outputs, int *output_count)
+{
+    if (!(layer->vtable->flags & KL_LAYER_STATES_LESS))
+        return kl_layer_infer_shapes(layer, base, inputs, count, outputs, output_count);
+    kl_status status = kl_layer_build(layer, inputs, count);
+    return status ? status : infer(layer, base, inputs, count, outputs, output_count);
+}
+
 kl_status kl_layer_output_shape(kl_layer *layer, const kl_shape *inputs, int count,
                                 kl_shape *outputs, int *output_count)
 {

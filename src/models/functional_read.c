@@ -178,9 +178,42 @@ static kl_status keep_outputs(operation *op, int count, kl_tensor *const *at)
     return KL_OK;
 }
 
-static kl_status read_kwargs(const reader *r, const kl_config *kwargs, kl_call_args *args,
-                             bool *ready)
+/* Which of the names in "a|b|c" `key` is, without `suffix` at its end; -1: none. */
+static int find_input(const char *names, const char *key, const char *suffix)
 {
+    size_t length = strlen(key), cut = strlen(suffix);
+    if (!names || length <= cut || strcmp(key + length - cut, suffix) != 0)
+        return -1;
+    for (int i = 0;; i++) {
+        size_t part = strcspn(names, "|");
+        if (part == length - cut && !memcmp(names, key, part))
+            return i;
+        if (!names[part])
+            return -1;
+        names += part + 1;
+    }
+}
+
+/* One tensor by name: an input or an input's mask, as attention layers have them. */
+static kl_status read_named(const reader *r, const kl_config *value, int index, kl_tensor **list,
+                            bool *ready)
+{
+    kl_tensor *one[KL_MAX_LIST] = {0};
+    int count = 0;
+    if (index >= KL_MAX_LIST)
+        return kl_error(KL_ERROR_UNSUPPORTED, "a call has more than %d tensors", KL_MAX_LIST);
+    kl_status status = read_tensors(r, value, false, one, &count, ready);
+    if (!status && count != 1)
+        status = kl_error(KL_ERROR_FORMAT, "a call's argument must be one tensor, got %d", count);
+    list[index] = one[0];
+    return status;
+}
+
+/* `in` with *count positional inputs gets those that are given by name. */
+static kl_status read_kwargs(const reader *r, const kl_config *kwargs, kl_call_args *args,
+                             kl_tensor **in, int *inputs, bool *ready)
+{
+    const char *names = args->layer->vtable->input_names;
     kl_status status = KL_OK;
     size_t further = 0;
     for (size_t i = 0; i < kl_config_count(kwargs) && !status; i++) {
@@ -200,6 +233,12 @@ static kl_status read_kwargs(const reader *r, const kl_config *kwargs, kl_call_a
             status = read_tensors(r, value, false, args->initial_state, &count, ready);
         } else if (!strcmp(key, "constants")) {
             status = read_tensors(r, value, false, args->constants, &count, ready);
+        } else if (find_input(names, key, "") >= 0) {
+            int index = find_input(names, key, "");
+            status = read_named(r, value, index, in, ready);
+            *inputs = *inputs > index ? *inputs : index + 1;
+        } else if (find_input(names, key, "_mask") >= 0) {
+            status = read_named(r, value, find_input(names, key, "_mask"), args->masks, ready);
         } else {
             if (further == sizeof args->arguments / sizeof *args->arguments)
                 return kl_error(KL_ERROR_UNSUPPORTED, "a call has too many arguments");
@@ -268,7 +307,10 @@ static kl_status make_call(const reader *r, operation *op, bool *made)
         if (positional)
             status = read_tensors(r, positional, op->op != NULL, in, &count, &ready);
         if (!status && kwargs && op->layer)
-            status = read_kwargs(r, kwargs, &args, &ready);
+            status = read_kwargs(r, kwargs, &args, in, &count, &ready);
+        for (int i = 0; i < count && !status && ready; i++)
+            if (!in[i])
+                status = kl_error(KL_ERROR_FORMAT, "a call lacks its input %d", i);
     } else {
         for (size_t i = 0; i < kl_config_count(node) && !status; i++) {
             if (count == KL_MAX_LIST)

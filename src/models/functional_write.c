@@ -184,6 +184,21 @@ static int list_length(kl_tensor *const *list)
     return count;
 }
 
+/* Masks by the names of their inputs, "a|b|c". */
+static kl_status put_masks(kl_status status, kl_config *map, const kl_executor *ex,
+                           const char *names, kl_tensor *const *masks)
+{
+    for (int i = 0; i < KL_MAX_LIST && *names && !status; i++) {
+        char name[64];
+        int length = (int)strcspn(names, "|");
+        snprintf(name, sizeof name, "%.*s_mask", length, names);
+        if (masks[i])
+            status = put(status, map, name, argument_config(ex, masks[i]));
+        names += length + (names[length] == '|');
+    }
+    return status;
+}
+
 static kl_config *kwargs_config(const kl_executor *ex, const kl_graph_node *node)
 {
     kl_config *map = kl_config_new_map();
@@ -194,7 +209,10 @@ static kl_config *kwargs_config(const kl_executor *ex, const kl_graph_node *node
     if (call->training != KL_UNSET)
         status = put(status, map, "training", kl_config_new_bool(call->training == KL_TRUE));
     int masks = list_length(call->masks);
-    if (masks)
+    const char *names = node->layer ? node->layer->vtable->input_names : NULL;
+    if (names)
+        status = put_masks(status, map, ex, names, call->masks);
+    else if (masks)
         status = put(status, map, "mask",
                      masks == 1 ? argument_config(ex, call->masks[0])
                                 : list_config(ex, call->masks, masks));

@@ -302,7 +302,7 @@ static kl_status graph_call(const kl_call_args *args, kl_tensors *outputs)
     if (!status) {
         kl_call_args base = *args;
         drop_symbolic(&base);
-        status = kl_layer_infer_shapes(layer, &base, in_shapes, count, out_shapes, &out_count);
+        status = kl_layer_graph_shapes(layer, &base, in_shapes, count, out_shapes, &out_count);
     }
     kl_graph_node *node = status ? NULL : new_node(count, in);
     if (!node) {

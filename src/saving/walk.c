@@ -29,13 +29,14 @@ static kl_status list_name(const kl_layer *layer, int index, char *out, size_t s
 {
     const kl_sublayer *entry = &layer->sublayers[index];
     const char *class_name = entry->layer->object.cls->class_name;
+    const char *plain = entry->layer->vtable->snake_name;
     int before = 0;
     for (int i = 0; i < index; i++)
         before += !strcmp(layer->sublayers[i].attribute, entry->attribute) &&
                   !strcmp(layer->sublayers[i].layer->object.cls->class_name, class_name);
     char snake[200];
     /* A functional model made in Python may be of class Functional or Model: one name for both. */
-    if (!kl_to_snake_case(class_name, snake, sizeof snake))
+    if (!kl_to_snake_case(plain ? plain : class_name, snake, sizeof snake))
         return kl_error(KL_ERROR_RANGE, "the class name '%s' is too long", class_name);
     if (before)
         snprintf(out, size, "%s/%s_%d", entry->attribute, snake, before);

@@ -121,6 +121,26 @@ static kl_status write_value(hid_t group, int index, const kl_tensor *value)
     return good ? KL_OK : kl_error(KL_ERROR_IO, "HDF5 can't write a weight");
 }
 
+/* Whether a weight has a place of its own in files. */
+static bool is_saved(const kl_weight *weight)
+{
+    return weight->role != KL_WEIGHT_SEED && !weight->merged;
+}
+
+/* With its low-rank correction, if it has one, as Keras saves it. */
+static kl_status write_weight(hid_t group, int index, const kl_weight *weight)
+{
+    if (!weight->low_a)
+        return write_value(group, index, weight->value);
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *change = kl_op_mul_scalar(kl_op_matmul(weight->low_a->value, weight->low_b->value),
+                                         weight->low_factor);
+    kl_tensor *whole = kl_op_add(weight->value, change);
+    kl_status status = whole ? write_value(group, index, whole) : kl_last_status();
+    kl_scope_end_keeping(scope, 0, NULL);
+    return status;
+}
+
 static kl_status write_layer(kl_layer *layer, const char *path, const char *weights_path,
                              void *user)
 {
@@ -135,8 +155,8 @@ static kl_status write_layer(kl_layer *layer, const char *path, const char *weig
     write_name(group, layer->name);
     kl_status status = KL_OK;
     for (int i = 0, n = 0; i < layer->weight_count && !status; i++)
-        if (layer->weights[i]->role != KL_WEIGHT_SEED)
-            status = write_value(group, n++, layer->weights[i]->value);
+        if (is_saved(layer->weights[i]))
+            status = write_weight(group, n++, layer->weights[i]);
     H5Gclose(group);
     return status;
 }
@@ -318,7 +338,7 @@ static kl_status read_layer(kl_layer *layer, const char *path, const char *weigh
     reading *r = user;
     kl_status status = KL_OK;
     for (int i = 0, n = 0; i < layer->weight_count && !status; i++) {
-        if (layer->weights[i]->role == KL_WEIGHT_SEED)
+        if (!is_saved(layer->weights[i]))
             continue;
         kl_str text = {0};
         kl_str_printf(&text, "%s%svars/%d", weights_path, *weights_path ? "/" : "", n++);
@@ -329,6 +349,15 @@ static kl_status read_layer(kl_layer *layer, const char *path, const char *weigh
         kl_free(where);
         if (!status)
             status = keep_value(r, layer->weights[i], value);
+        /* The correction is in the value; its other half stays, so that it can be trained on. */
+        kl_weight *low = layer->weights[i]->low_b;
+        kl_tensor *zeros = status || !low ? NULL
+                                          : kl_zeros((kl_dtype)low->value->dtype, low->value->rank,
+                                                     low->value->shape);
+        if (zeros)
+            status = keep_value(r, low, zeros);
+        else if (!status && low)
+            status = kl_last_status();
     }
     return status;
 }

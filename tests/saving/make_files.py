@@ -64,9 +64,35 @@ def table():
     keep("table", model, np.array([[2.0, 30.0], [0.0, 10.0]], dtype="float32"))
 
 
+def attention():
+    """Attention layers by position and by name, with masks, wrappers and low-rank corrections."""
+    ids = keras.Input((6,), dtype="int32", name="ids")
+    words = keras.layers.Embedding(11, 4, mask_zero=True, lora_rank=2)(ids)
+    x = keras.layers.MultiHeadAttention(2, 3, dropout=0.1)(words, words, use_causal_mask=True)
+    x = keras.layers.MultiHeadAttention(2, 3, value_dim=2, use_gate=True)(query=x, value=words,
+                                                                         key=words)
+    x = keras.layers.GroupQueryAttention(3, 4, 2)(x, words, words)
+    y = keras.layers.Attention(use_scale=True, score_mode="concat")([x, words])
+    y = keras.layers.AdditiveAttention()([y, words])
+    y = keras.layers.EinsumDense("abc,cde->abde", output_shape=(None, 2, 3), bias_axes="de",
+                                 activation="relu", lora_rank=2, lora_alpha=3)(y)
+    y = keras.layers.TimeDistributed(keras.Sequential([keras.Input((2, 3)),
+                                                       keras.layers.Flatten(),
+                                                       keras.layers.Dense(5, lora_rank=1)]))(y)
+    table = keras.layers.ReversibleEmbedding(11, 5, tie_weights=False)
+    y = keras.layers.Add()([y, table(ids)])
+    model = keras.Model(ids, [table(y, reverse=True), y])
+    for weight in model.weights:
+        if weight.name.startswith("lora"):
+            shape = weight.shape
+            weight.assign(np.linspace(-0.5, 0.5, int(np.prod(shape))).reshape(shape))
+    keep("attention", model, np.array([[1, 5, 3, 0, 0, 0], [2, 10, 4, 4, 9, 1]], dtype="int32"))
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     os.makedirs(HERE, exist_ok=True)
     functional()
     sequential()
     table()
+    attention()

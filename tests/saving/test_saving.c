@@ -134,6 +134,11 @@ static void test_sequential(void **state)
     check_file("sequential");
 }
 
+static void test_attention(void **state)
+{
+    check_file("attention");
+}
+
 static void test_table(void **state)
 {
     check_file("table");
@@ -205,7 +210,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #ifdef KL_HAVE_SAVING
         cmocka_unit_test(test_functional), cmocka_unit_test(test_sequential),
-        cmocka_unit_test(test_table),      cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_table),      cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_hostile),
 #endif
         cmocka_unit_test(test_bad_input),
     };

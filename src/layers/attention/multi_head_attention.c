@@ -559,11 +559,32 @@ static kl_tensor *result_mask(const head_options *o, kl_context *ctx, kl_tensors
                                               : NULL;
 }
 
+/*
+ * Takes the masks off the inputs, as Keras 3 does: what else reads these tensors later on sees them
+ * unmasked, and only so do models give what they give in Python.
+ */
+static void take_masks(const kl_context *ctx)
+{
+    const kl_call_args *call = ctx->call;
+    kl_tensor *const *at = call->inputs_list.at ? call->inputs_list.at : call->inputs;
+    int count = call->inputs_list.at ? call->inputs_list.count : KL_MAX_LIST;
+    for (int i = 0; i < count && at[i]; i++)
+        if (at[i]->mask)
+            kl_tensor_set_mask(at[i], NULL);
+}
+
 static kl_tensor *multi_head_mask(const kl_layer *self, kl_context *ctx, kl_tensors in,
                                   kl_tensors masks, kl_tensors out, int index)
 {
     const multi_head_state *s = kl_layer_state(self);
-    return result_mask(&HEAD_OPTIONS(s->args), ctx, in, masks, out, index);
+    kl_tensor *mask = result_mask(&HEAD_OPTIONS(s->args), ctx, in, masks, out, index);
+    if (index < out.count - 1 || self->legacy || kl_context_shapes_only(ctx))
+        return mask;
+    /* A handle of its own outlives the inputs' masks. */
+    if (mask)
+        mask = kl_alias(mask);
+    take_masks(ctx);
+    return mask;
 }
 
 static kl_tensor *group_query_mask(const kl_layer *self, kl_context *ctx, kl_tensors in,
@@ -584,6 +605,7 @@ const kl_layer_vtable kl_multi_head_attention_class = {
     .call = multi_head_call,
     .compute_mask = multi_head_mask,
     .flags = KL_LAYER_MANY_INPUTS | KL_LAYER_SEPARATE_INPUTS,
+    .input_names = "query|value|key",
 };
 
 KL_DEFINE_LAYER(kl_multi_head_attention)
@@ -600,6 +622,8 @@ const kl_layer_vtable kl_group_query_attention_class = {
     .call = group_query_call,
     .compute_mask = group_query_mask,
     .flags = KL_LAYER_MANY_INPUTS | KL_LAYER_SEPARATE_INPUTS,
+    .snake_name = "grouped_query_attention",
+    .input_names = "query|value|key",
 };
 
 KL_DEFINE_LAYER(kl_group_query_attention)

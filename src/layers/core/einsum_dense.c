@@ -453,6 +453,7 @@ const kl_layer_vtable kl_einsum_dense_class = {
     .build = einsum_dense_build,
     .call = einsum_dense_call,
     .output_shape = einsum_dense_shape,
+    .flags = KL_LAYER_STATES_LESS,
 };
 
 KL_DEFINE_LAYER(kl_einsum_dense)

@@ -4,6 +4,11 @@
 
 #include "tensor/tensor.h"
 
+double kl_lora_factor(int64_t rank, int64_t alpha)
+{
+    return (double)(alpha == KL_NONE ? rank : alpha) / (double)rank;
+}
+
 kl_status kl_lora_build(kl_layer *self, const char *name, kl_weight *weight, const kl_lora *lora,
                         kl_weight **a, kl_weight **b)
 {
@@ -31,12 +36,13 @@ kl_status kl_lora_build(kl_layer *self, const char *name, kl_weight *weight, con
     *b = kl_add_weight(.layer = self, .name = text, .dtype = "float32",
                        .shape = {lora->rank, weight->value->shape[last]}, .initializer = "zeros",
                        .regularizer = lora->regularizer);
-    return *b ? kl_weight_set_trainable(weight, false) : kl_last_status();
-}
-
-double kl_lora_factor(int64_t rank, int64_t alpha)
-{
-    return (double)(alpha == KL_NONE ? rank : alpha) / (double)rank;
+    if (!*b)
+        return kl_last_status();
+    weight->low_a = *a;
+    weight->low_b = *b;
+    weight->low_factor = kl_lora_factor(lora->rank, lora->alpha);
+    (*a)->merged = (*b)->merged = true;
+    return kl_weight_set_trainable(weight, false);
 }
 
 kl_tensor *kl_lora_apply(kl_tensor *weight, kl_tensor *a, kl_tensor *b, int64_t rank, int64_t alpha)

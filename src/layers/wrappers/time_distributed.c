@@ -297,6 +297,7 @@ const kl_layer_vtable kl_time_distributed_class = {
     .build = time_distributed_build,
     .call = time_distributed_call,
     .output_shape = time_distributed_shape,
+    .flags = KL_LAYER_STATES_LESS,
     .compute_mask = kl_pass_mask,
 };
 
