@@ -118,3 +118,166 @@ add(
     error("interpolation", {}, img(1, 4, 4, 3), override={"interpolation": "bicubic"}),
     error("factor", {}, img(1, 4, 4, 3), override={"factor": 2.0}),
 )
+
+UNIT = dict(value_range=(0, 1))
+
+
+def unit(*shape, **options):
+    return x(*shape, low=0, high=1, **options)
+
+
+def rgb(name, args, others=(), train_uint8=True, range_key=True, float64=True,
+        one_pixel=True):
+    """What every layer of colours is asked; `args` make its draws exact."""
+    add(
+        name,
+        train("one", args, img(2, 5, 6, 3)),
+        train("channels_first", dict(args, **FIRST), img(2, 3, 5, 6)),
+        train("unbatched", args, img(5, 6, 3)),
+        *([train("one_pixel", args, img(2, 1, 1, 3))] if one_pixel else []),
+        case("inference", args, img(2, 4, 5, 3), grad=False),
+        case("inference_uint8", args, byte(2, 4, 5, 3), grad=False),
+        case("unknown_dims", args, img(2, 4, 5, 3), unknown=[[0, 1], [0, 2]], grad=False),
+        error("rank_2", args, img(4, 4)),
+        error("rank_2_training", args, img(4, 4), training=True),
+        *others,
+    )
+    if range_key:
+        add(name, train("unit_range", dict(args, **UNIT), unit(2, 5, 6, 3)))
+    if train_uint8:
+        add(name, train("uint8", args, byte(2, 5, 6, 3)))
+    if float64:
+        add(name, train("float64", args, img(1, 4, 5, 3), dtype="float64", rtol=1e-6))
+
+
+rgb("RandomContrast", dict(factor=(-0.5, 0.5)), train_uint8=False, others=[
+    train("twice", dict(factor=(-1.0, 1.0)), img(2, 5, 6, 3)),
+    train("nothing", dict(factor=(0.0, 0.0)), img(2, 5, 6, 3)),
+    train("four_channels", dict(factor=(-0.7, 0.7)), img(2, 5, 6, 4)),
+    case("seed", dict(factor=0.3, seed=7), img(1, 4, 4, 3), grad=False),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5})])
+rgb("RandomBrightness", dict(factor=(0.25, 0.25)), others=[
+    train("darker", dict(factor=(-0.3, -0.3)), img(2, 5, 6, 3)),
+    train("darker_uint8", dict(factor=(-0.3, -0.3)), byte(2, 5, 6, 3)),
+    train("range_turned", dict(factor=(0.2, 0.2), value_range=(1, 0)), unit(1, 4, 4, 3)),
+    train("one_channel", dict(factor=(1.0, 1.0)), img(2, 5, 6, 1)),
+    case("seed", dict(factor=0.3, seed=7), img(1, 4, 4, 3), grad=False),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5}),
+    error("range_of_3", dict(factor=0.1), img(1, 4, 4, 3), override={"value_range": [0, 1, 2]})])
+rgb("RandomErasing", dict(factor=(1.0, 1.0), scale=(1.0, 1.0), fill_value=7.0), others=[
+    train("never", dict(factor=0.0), img(2, 5, 6, 3)),
+    train("nothing", dict(scale=(0.0, 0.0), fill_value=3.0), img(2, 5, 6, 3)),
+    train("three_values", dict(factor=(1.0, 1.0), scale=(1.0, 1.0), fill_value=(1.0, 300.0, 9.0)),
+          img(2, 5, 6, 3)),
+    case("defaults", {}, img(1, 4, 4, 3), grad=False),
+    error("scale_above", dict(), img(1, 4, 4, 3), override={"scale": 1.5}),
+    error("factor_above", dict(), img(1, 4, 4, 3), override={"factor": -0.5})])
+rgb("RandomHue", dict(factor=(0.0, 0.0)), others=[
+    train("half", dict(factor=(1.0, 1.0)), img(2, 5, 6, 3)),
+    train("half_unit", dict(factor=(1.0, 1.0), **UNIT), unit(2, 5, 6, 3)),
+    train("gray", dict(factor=(1.0, 1.0)), ints(1, 2, 3, 3, low=9, high=10, dtype="float32")),
+    case("seed", dict(factor=0.3, seed=7), img(1, 4, 4, 3), grad=False),
+    error("one_channel", dict(factor=0.1), img(1, 4, 4, 1), training=True),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5})],
+    float64=False)
+rgb("RandomSaturation", dict(factor=(0.3, 0.3)), train_uint8=False, others=[
+    train("more", dict(factor=(0.7, 0.7)), unit(2, 5, 6, 3)),
+    train("more_unit", dict(factor=(0.7, 0.7), **UNIT), unit(2, 5, 6, 3)),
+    train("none", dict(factor=(0.0, 0.0)), img(2, 5, 6, 3)),
+    train("same", dict(factor=(0.5, 0.5)), img(2, 5, 6, 3)),
+    case("seed", dict(factor=0.3, seed=7), img(1, 4, 4, 3), grad=False),
+    error("one_channel", dict(factor=0.1), img(1, 4, 4, 1), training=True),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5})])
+rgb("RandomSharpness", dict(factor=(0.8, 0.8)), others=[
+    train("smooth", dict(factor=(0.1, 0.1)), img(2, 5, 6, 3)),
+    train("two_channels", dict(factor=(0.0, 0.0)), img(1, 5, 6, 2)),
+    case("seed", dict(factor=0.3, seed=7), img(1, 4, 4, 3), grad=False),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5})])
+rgb("RandomGrayscale", dict(factor=1.0), range_key=False, others=[
+    train("never", dict(factor=0.0), img(2, 5, 6, 3)),
+    train("one_channel", dict(factor=1.0), img(2, 5, 6, 1)),
+    error("two_channels", dict(factor=1.0), img(2, 5, 6, 2), training=True),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5})])
+rgb("RandomInvert", dict(factor=(1.0, 1.0)), others=[
+    train("never", dict(factor=0.0), img(2, 5, 6, 3)),
+    case("seed", dict(factor=0.3, seed=7), img(1, 4, 4, 3), grad=False),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5})])
+rgb("RandomPosterization", dict(factor=(3, 3)), others=[
+    train("one_bit", dict(factor=1), img(2, 5, 6, 3)),
+    train("eight", dict(factor=(8, 8)), img(2, 5, 6, 3)),
+    train("seven_of_eight", dict(factor=(7, 8)), img(2, 5, 6, 3)),
+    case("seed", dict(factor=(2, 5), seed=7), img(1, 4, 4, 3), grad=False),
+    error("factor_above", dict(factor=3), img(1, 4, 4, 3), override={"factor": 9}),
+    error("factor_0", dict(factor=3), img(1, 4, 4, 3), override={"factor": 0})])
+rgb("RandomColorDegeneration", dict(factor=(0.4, 0.4)), others=[
+    train("gray", dict(factor=(1.0, 1.0)), img(2, 5, 6, 3)),
+    train("negative", dict(factor=(-0.5, -0.5)), img(2, 5, 6, 3)),
+    train("one_channel", dict(factor=(0.5, 0.5)), img(2, 5, 6, 1)),
+    error("two_channels", dict(factor=0.5), img(2, 5, 6, 2), training=True),
+    case("seed", dict(factor=0.3, seed=7), img(1, 4, 4, 3), grad=False),
+    error("factor_above", dict(factor=0.1), img(1, 4, 4, 3), override={"factor": 1.5})])
+rgb("RandomGaussianBlur", dict(factor=(1.0, 1.0), sigma=(0.8, 0.8)), others=[
+    train("uneven", dict(factor=(1.0, 1.0), sigma=(0.9, 0.9), kernel_size=(3, 7)),
+          img(2, 9, 8, 3)),
+    train("large", dict(factor=(1.0, 1.0), sigma=(1.0, 1.0), kernel_size=9), img(1, 5, 6, 3)),
+    train("sharp", dict(factor=(1.0, 1.0), sigma=(0.0, 0.0)), img(1, 5, 6, 3)),
+    train("never", dict(factor=0.0), img(2, 5, 6, 3)),
+    train("one_channel", dict(factor=(1.0, 1.0), sigma=(0.8, 0.8)), img(2, 5, 6, 1)),
+    case("defaults", {}, img(1, 4, 4, 3), grad=False),
+    error("even", {}, img(1, 4, 4, 3), override={"kernel_size": 4}),
+    error("sigma_above", {}, img(1, 4, 4, 3), override={"sigma": 1.5})])
+rgb("RandomElasticTransform", dict(factor=0.0), range_key=False, others=[
+    train("no_scale", dict(scale=0.0), img(2, 5, 6, 3)),
+    train("never", dict(factor=(0.0, 0.0), scale=(0.5, 0.5)), img(2, 5, 6, 3)),
+    case("defaults", {}, img(1, 4, 4, 3), grad=False),
+    case("mirror", dict(fill_mode="mirror", interpolation="nearest", fill_value=1.0),
+         img(1, 4, 4, 3), grad=False),
+    error("fill_mode", {}, img(1, 4, 4, 3), override={"fill_mode": "edge"}),
+    error("mirror_training", dict(fill_mode="mirror"), img(1, 4, 4, 3), training=True),
+    error("interpolation", {}, img(1, 4, 4, 3), override={"interpolation": "bicubic"}),
+    error("scale_above", {}, img(1, 4, 4, 3), override={"scale": 1.5})])
+rgb("AutoContrast", {}, others=[
+    train("narrow", {}, x(2, 5, 6, 3, low=50, high=60)),
+    train("flat", {}, ints(1, 4, 4, 3, low=9, high=10, dtype="float32")),
+    train("zero", {}, ints(1, 4, 4, 3, low=0, high=1, dtype="float32")),
+    train("range_turned", dict(value_range=(255, 0)), img(1, 4, 4, 3)),
+    train("other_range", dict(value_range=(-1, 1)), x(2, 4, 4, 3))])
+rgb("Equalization", {}, others=[
+    train("bins", dict(bins=16), img(2, 5, 6, 3)),
+    train("whole", {}, ints(2, 9, 8, 3, low=0, high=256, dtype="float32")),
+    train("narrow", {}, ints(2, 9, 8, 3, low=100, high=110, dtype="float32")),
+    train("flat", {}, ints(1, 4, 4, 3, low=9, high=10, dtype="float32")),
+    train("other_range", dict(value_range=(-1, 1)), x(2, 4, 4, 3)),
+    train("channels_first_2", dict(**FIRST), ints(2, 2, 5, 6, low=0, high=99, dtype="float32"))])
+rgb("Solarization", dict(addition_factor=(0.0, 0.0), threshold_factor=(0.0, 0.0)), others=[
+    train("defaults", {}, img(2, 5, 6, 3)),
+    train("other_range", dict(value_range=(-1, 1)), x(2, 4, 4, 3)),
+    case("seed", dict(addition_factor=0.3, threshold_factor=(0.2, 0.4), seed=7),
+         img(1, 4, 4, 3), grad=False),
+    error("factor_above", {}, img(1, 4, 4, 3), override={"addition_factor": 1.5}),
+    error("factor_negative", {}, img(1, 4, 4, 3), override={"threshold_factor": -0.5})])
+rgb("ContrastLimitedAdaptiveHistogramEqualization", dict(tile_grid_size=(2, 3)), others=[
+    train("defaults", {}, img(1, 32, 24, 3)),
+    train("odd", dict(tile_grid_size=(2, 2)), img(2, 9, 11, 2)),
+    train("tight", dict(clip_limit=1.5, tile_grid_size=(3, 2)), img(1, 16, 15, 1)),
+    train("unclipped", dict(clip_limit=0.0, tile_grid_size=(2, 2)), img(1, 8, 8, 3)),
+    train("one_tile", dict(tile_grid_size=(1, 1)), img(1, 7, 5, 3))],
+    float64=False, one_pixel=False)
+add("CutMix",
+    case("inference", {}, img(2, 4, 5, 3), grad=False),
+    case("inference_uint8", dict(factor=0.5, seed=3), byte(2, 4, 5, 3), grad=False),
+    train("alone", {}, img(1, 4, 5, 3)),
+    train("unbatched", {}, img(4, 5, 3)),
+    train("alone_uint8", dict(**FIRST), byte(1, 3, 4, 5)),
+    error("factor_above", {}, img(1, 4, 4, 3), override={"factor": 1.5}),
+    error("rank_2", {}, img(4, 4)))
+add("MixUp",
+    case("inference", {}, img(2, 4, 5, 3), grad=False),
+    case("inference_uint8", dict(alpha=0.5, seed=3), byte(2, 4, 5, 3), grad=False),
+    train("alone", {}, img(1, 4, 5, 3)),
+    train("unbatched", {}, img(4, 5, 3)),
+    train("alone_uint8", dict(**FIRST), byte(1, 3, 4, 5)),
+    error("rank_2", {}, img(4, 4)))
+add("MaxNumBoundingBoxes",
+    case("inference", dict(max_number=5), img(2, 4, 5, 3), grad=False),
+    train("training", dict(max_number=5, fill_value=3), img(2, 4, 5, 3)))

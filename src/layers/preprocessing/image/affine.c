@@ -21,10 +21,7 @@ static affine affine_of(const char *fill_mode, const char *interpolation, double
                             .nearest = !strcmp(interpolation, "nearest"),
                             .fill_value = (float)fill_value,
                             .as_float = true}};
-    a.options.fill = !strcmp(fill_mode, "constant")  ? KL_FILL_CONSTANT
-                     : !strcmp(fill_mode, "nearest") ? KL_FILL_NEAREST
-                     : !strcmp(fill_mode, "wrap")    ? KL_FILL_WRAP
-                                                     : KL_FILL_REFLECT;
+    a.options.fill = kl_fill_mode_of(fill_mode);
     return a;
 }
 

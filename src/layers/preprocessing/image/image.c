@@ -60,6 +60,33 @@ kl_status kl_factor_resolve(const char *name, kl_floats *given, kl_factor_rule r
     return status ? status : kl_floats_set(given, 2, range);
 }
 
+kl_status kl_probability(const char *name, kl_floats *given, double range[2])
+{
+    if (!given->count && kl_floats_set(given, 1, &(double){1}))
+        return KL_ERROR_MEMORY;
+    return kl_factor_resolve(name, given, KL_FACTOR_BASE, 0, 1, range);
+}
+
+kl_status kl_ints_set_pair(kl_ints *given, int64_t low, int64_t high)
+{
+    int64_t *at = kl_malloc_array(2, sizeof *at);
+    if (!at)
+        return KL_ERROR_MEMORY;
+    at[0] = low;
+    at[1] = high;
+    kl_free((void *)(uintptr_t)given->at);
+    *given = (kl_ints){at, 2};
+    return KL_OK;
+}
+
+kl_fill_mode kl_fill_mode_of(const char *name)
+{
+    return !strcmp(name, "constant")  ? KL_FILL_CONSTANT
+           : !strcmp(name, "nearest") ? KL_FILL_NEAREST
+           : !strcmp(name, "wrap")    ? KL_FILL_WRAP
+                                      : KL_FILL_REFLECT;
+}
+
 kl_status kl_value_range(kl_floats *given, bool sort, double range[2])
 {
     range[0] = 0;
@@ -116,6 +143,12 @@ kl_tensors kl_image_identity(const kl_layer *self, kl_tensor *x)
     return kl_image_end(&in, in.x);
 }
 
+kl_tensors kl_image_untouched(const kl_layer *self, kl_tensors inputs)
+{
+    kl_image_input in = kl_image_begin_raw(self, inputs.at[0], NULL);
+    return in.x ? inputs : kl_one(NULL);
+}
+
 double *kl_image_draw(const kl_image_input *in, int64_t count, double low, double high)
 {
     double *out = kl_scope_alloc(((size_t)count + 1) * sizeof *out);
@@ -145,14 +178,25 @@ kl_tensor *kl_image_values(const kl_image_input *in, const double *values)
     return kl_dtype_is_float(dtype) ? kl_op_cast(out, dtype) : out;
 }
 
-kl_tensor *kl_image_below(const kl_image_input *in, const double *values, const double *limits)
+static kl_tensor *compare(const kl_image_input *in, const double *values, const double *limits,
+                          bool below)
 {
     kl_tensor *out = kl_empty(KL_UINT8, 1, &in->size.batch);
     if (!out || !values || !limits || !out->buffer)
         return values && limits ? out : NULL;
     for (int64_t i = 0; i < in->size.batch; i++)
-        ((uint8_t *)out->data)[i] = values[i] < limits[i];
+        ((uint8_t *)out->data)[i] = (values[i] < limits[i]) == below;
     return out;
+}
+
+kl_tensor *kl_image_below(const kl_image_input *in, const double *values, const double *limits)
+{
+    return compare(in, values, limits, true);
+}
+
+kl_tensor *kl_image_not_below(const kl_image_input *in, const double *values, const double *limits)
+{
+    return compare(in, values, limits, false);
 }
 
 kl_tensor *kl_image_chosen(const kl_image_input *in, const double factor[2])
@@ -166,7 +210,7 @@ kl_tensor *kl_image_chosen(const kl_image_input *in, const double factor[2])
 
 kl_tensor *kl_image_rescale(kl_tensor *x, const double from[2], const double to[2])
 {
-    if (from[0] == to[0] && from[1] == to[1])
+    if (!x || (from[0] == to[0] && from[1] == to[1]))
         return x;
     kl_tensor *unit = kl_op_add_scalar(x, -from[0]);
     unit = kl_op_div(

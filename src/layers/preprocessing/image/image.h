@@ -66,6 +66,12 @@ kl_status kl_factor_range(const char *name, kl_floats given, kl_factor_rule rule
 /* The same, and the argument becomes the range (what get_config then gives). */
 kl_status kl_factor_resolve(const char *name, kl_floats *given, kl_factor_rule rule, double low,
                             double high, double range[2]);
+/* A range within 0 and 1; left out, 1 as one number. */
+kl_status kl_probability(const char *name, kl_floats *given, double range[2]);
+/* Replaces a list that the state owns by two values. */
+kl_status kl_ints_set_pair(kl_ints *given, int64_t low, int64_t high);
+/* Of "reflect", "wrap", "constant", "nearest". */
+kl_fill_mode kl_fill_mode_of(const char *name);
 /* Two numbers, 0 and 255 if none are given; sorted if asked for. */
 kl_status kl_value_range(kl_floats *given, bool sort, double range[2]);
 
@@ -80,16 +86,18 @@ kl_image_input kl_image_begin(const kl_layer *self, kl_tensor *x, const char *da
 kl_image_input kl_image_begin_raw(const kl_layer *self, kl_tensor *x, const char *data_format);
 /* The output, without a batch if the input had none. */
 kl_tensors kl_image_end(const kl_image_input *in, kl_tensor *y);
-/* The answer at inference: the input in the compute dtype. */
+/* The answers at inference: the input in the compute dtype, or in its own; both check its rank. */
 kl_tensors kl_image_identity(const kl_layer *self, kl_tensor *x);
+kl_tensors kl_image_untouched(const kl_layer *self, kl_tensors inputs);
 
 /* `count` numbers from low to high; equal ends give exactly that. Lent by the scope; NULL: failed.
    A stand-in's draws are low. */
 double *kl_image_draw(const kl_image_input *in, int64_t count, double low, double high);
 /* One number an image as a tensor [batch, 1, 1, 1] of the images' type. */
 kl_tensor *kl_image_values(const kl_image_input *in, const double *values);
-/* uint8 [batch]: where values[i] < limits[i]. */
+/* uint8 [batch]: where values[i] < limits[i], and where not. */
 kl_tensor *kl_image_below(const kl_image_input *in, const double *values, const double *limits);
+kl_tensor *kl_image_not_below(const kl_image_input *in, const double *values, const double *limits);
 /* The same as bool [batch, 1, 1, 1]: images for which a draw from 0 to 1 is below a draw from
    factor[0] to factor[1]. */
 kl_tensor *kl_image_chosen(const kl_image_input *in, const double factor[2]);

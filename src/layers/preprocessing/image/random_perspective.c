@@ -23,9 +23,7 @@ static const kl_field random_perspective_fields[] = {
 static kl_status random_perspective_init(void *self)
 {
     perspective_state *s = kl_layer_state(self);
-    if (!s->args.factor.count && kl_floats_set(&s->args.factor, 1, &(double){1}))
-        return KL_ERROR_MEMORY;
-    return kl_factor_resolve("factor", &s->args.factor, KL_FACTOR_BASE, 0, 1, s->factor);
+    return kl_probability("factor", &s->args.factor, s->factor);
 }
 
 /* Solves the 8 equations by elimination with pivoting; false if they have no solution. */
@@ -106,13 +104,11 @@ static kl_tensors random_perspective_call(const kl_layer *self, kl_context *ctx,
     const double *limits = kl_image_draw(&in, in.size.batch, s->factor[0], s->factor[1]);
     const double *values = kl_image_draw(&in, in.size.batch, 0, 1);
     /* What is drawn below its limit moves; the rest is kept. */
-    kl_tensor *keep = kl_image_below(&in, values, limits);
+    kl_tensor *keep = kl_image_not_below(&in, values, limits);
     const int64_t shape[2] = {in.size.batch, 8};
     kl_tensor *maps = kl_empty(KL_FLOAT32, 2, shape);
     if (!keep || !maps)
         return kl_one(NULL);
-    for (int64_t i = 0; keep->buffer && i < in.size.batch; i++)
-        ((uint8_t *)keep->data)[i] = !((uint8_t *)keep->data)[i];
     if (maps->buffer && !perspective_maps(s, &in, (float *)(void *)maps->data))
         return kl_one(NULL);
     kl_warp_options options = {.channels_first = in.size.channels_first,
