@@ -33,7 +33,8 @@ static kl_model *model_of(const kl_config *c)
         form ? layer_of(form)
              : sequential_of(kl_config_get(c, "layers"), kl_config_at(kl_config_get(c, "x"), 0));
     const kl_config *weights = kl_config_get(c, "weights");
-    kl_tensor *values[16];
+    kl_tensor *values[64];
+    assert_true(kl_config_count(weights) <= 64);
     int count = (int)kl_config_count(weights);
     for (int i = 0; i < count; i++)
         values[i] = tensor_of(kl_config_at(weights, (size_t)i));
@@ -142,6 +143,9 @@ RUN(embedding_rmsprop)
 RUN(convolution)
 RUN(averaged)
 RUN(two_outputs)
+RUN(residual_network)
+RUN(encoder)
+RUN(decoder)
 
 int main(void)
 {
@@ -152,6 +156,8 @@ int main(void)
         cmocka_unit_test(embedding_adagrad), cmocka_unit_test(embedding_adam),
         cmocka_unit_test(embedding_rmsprop), cmocka_unit_test(convolution),
         cmocka_unit_test(averaged),          cmocka_unit_test(two_outputs),
+        cmocka_unit_test(residual_network),  cmocka_unit_test(encoder),
+        cmocka_unit_test(decoder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
