@@ -18,19 +18,19 @@
 #define F(name) name##_f
 #define D(name) name##_d
 #define MATH(name, single, wide)                                                                   \
-    static inline float name##_f(float x)                                                          \
+    V_INLINE float name##_f(float x)                                                               \
     {                                                                                              \
         return single(x);                                                                          \
     }                                                                                              \
-    static inline double name##_d(double x)                                                        \
+    V_INLINE double name##_d(double x)                                                             \
     {                                                                                              \
         return wide(x);                                                                            \
     }
-static inline double sigmoid_of(double x)
+V_INLINE double sigmoid_of(double x)
 {
     return 1 / (1 + exp(-x));
 }
-static inline double softplus_of(double x)
+V_INLINE double softplus_of(double x)
 {
     return (x > 0 ? x : 0) + log1p(exp(-fabs(x)));
 }
@@ -59,40 +59,40 @@ MATH(m_atanh, atanhf, atanh)
 MATH(m_floor, floorf, floor)
 MATH(m_ceil, ceilf, ceil)
 
-static inline float m_pow_f(float x, float y)
+V_INLINE float m_pow_f(float x, float y)
 {
     return powf(x, y);
 }
-static inline double m_pow_d(double x, double y)
+V_INLINE double m_pow_d(double x, double y)
 {
     return pow(x, y);
 }
-static inline float m_mod_f(float x, float y)
+V_INLINE float m_mod_f(float x, float y)
 {
     float m = fmodf(x, y);
     return m != 0 && (m < 0) != (y < 0) ? m + y : m;
 }
-static inline double m_mod_d(double x, double y)
+V_INLINE double m_mod_d(double x, double y)
 {
     double m = fmod(x, y);
     return m != 0 && (m < 0) != (y < 0) ? m + y : m;
 }
-static inline float m_atan2_f(float x, float y)
+V_INLINE float m_atan2_f(float x, float y)
 {
     return atan2f(x, y);
 }
-static inline double m_atan2_d(double x, double y)
+V_INLINE double m_atan2_d(double x, double y)
 {
     return atan2(x, y);
 }
 #define DEFINE_SLOPES(T, M)                                                                        \
-    static inline T M(gelu_tanh_slope)(T x)                                                        \
+    V_INLINE T M(gelu_tanh_slope)(T x)                                                             \
     {                                                                                              \
         T t = M(m_tanh)((T)SQRT_2_PI * (x + (T)0.044715 * x * x * x));                             \
         T inner = (T)SQRT_2_PI * (1 + (T)(3 * 0.044715) * x * x);                                  \
         return (T)0.5 * (1 + t) + (T)0.5 * x * (1 - t * t) * inner;                                \
     }                                                                                              \
-    static inline T M(mish_slope)(T x)                                                             \
+    V_INLINE T M(mish_slope)(T x)                                                                  \
     {                                                                                              \
         T t = M(m_tanh)(M(m_softplus)(x));                                                         \
         return t + x * M(m_sigmoid)(x) * (1 - t * t);                                              \
@@ -170,26 +170,51 @@ DEFINE_SLOPES(double, D)
     X(T, M, MIN_SCALAR, (x < p ? x : x != x ? x : p), (x <= p ? (T)1 : (T)0))
 // clang-format on
 
+/*
+ * For i from 0 to n: a loop of whole vectors, which needs neither a vector tail nor a check for
+ * overlap (element i depends on elements i alone), then the rest one by one. The sources are
+ * compiled such that both stay small.
+ */
+#define WHOLE_VECTORS _Pragma("omp simd")
+#define ONE_BY_ONE    __asm__ volatile("") /* keeps the loop around it as it is */
+#define EACH(i, n, ...)                                                                            \
+    do {                                                                                           \
+        const int64_t whole_ = (n) & ~(int64_t)15;                                                 \
+        WHOLE_VECTORS                                                                              \
+        for (int64_t i = 0; i < whole_; i++)                                                       \
+            __VA_ARGS__                                                                            \
+        for (int64_t i = whole_; i < (n); i++) {                                                   \
+            ONE_BY_ONE;                                                                            \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    } while (0)
+#define EACH_float EACH
+#define EACH_double(i, n, ...)                                                                     \
+    for (int64_t i = 0; i < (n); i++) {                                                            \
+        ONE_BY_ONE;                                                                                \
+        __VA_ARGS__                                                                                \
+    }
+
 #define DEFINE_UNARY(T, M, name, f, slope)                                                         \
     static void M(unary_##name)(const kl_unary_params *params, int64_t n, const T *in, T *out)     \
     {                                                                                              \
         const T p = (T)params->p, q = (T)params->q, r = (T)params->r;                              \
         (void)p, (void)q, (void)r;                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                          \
+        EACH_##T(i, n, {                                                                           \
             const T x = in[i];                                                                     \
             out[i] = (f);                                                                          \
-        }                                                                                          \
+        });                                                                                        \
     }                                                                                              \
     static void M(grad_##name)(const kl_unary_params *params, int64_t n, const T *in,              \
                                const T *value, const T *dy, T *dx)                                 \
     {                                                                                              \
         const T p = (T)params->p, q = (T)params->q, r = (T)params->r;                              \
         (void)p, (void)q, (void)r;                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                          \
+        EACH_##T(i, n, {                                                                           \
             const T x = in[i], y = value[i];                                                       \
             (void)x, (void)y;                                                                      \
             dx[i] = dy[i] * (slope);                                                               \
-        }                                                                                          \
+        });                                                                                        \
     }
 UNARY_FORMULAS(DEFINE_UNARY, float, F)
 #ifdef KL_TABLE_HAS_F64
@@ -197,10 +222,10 @@ UNARY_FORMULAS(DEFINE_UNARY, double, D)
 #endif
 
 #define BINARY_LOOP(T, f, xi, yi)                                                                  \
-    for (int64_t i = 0; i < n; i++) {                                                              \
+    EACH_##T(i, n, {                                                                               \
         const T x = xi, y = yi;                                                                    \
         out[i] = (f);                                                                              \
-    }
+    });
 #define DEFINE_BINARY(T, M, name, f)                                                               \
     static void M(binary_##name)(int64_t n, const T *a, int64_t sa, const T *b, int64_t sb,        \
                                  T *out)                                                           \
@@ -214,7 +239,11 @@ UNARY_FORMULAS(DEFINE_UNARY, double, D)
             const T fixed = a[0];                                                                  \
             BINARY_LOOP(T, f, fixed, b[i])                                                         \
         } else {                                                                                   \
-            BINARY_LOOP(T, f, a[i * sa], b[i * sb])                                                \
+            for (int64_t i = 0; i < n; i++) {                                                      \
+                ONE_BY_ONE;                                                                        \
+                const T x = a[i * sa], y = b[i * sb];                                              \
+                out[i] = (f);                                                                      \
+            }                                                                                      \
         }                                                                                          \
     }
 #define BINARY_FORMULAS(X, T, M)                                                                   \
@@ -236,18 +265,17 @@ BINARY_FORMULAS(DEFINE_BINARY, double, D)
 
 static void accumulate(int64_t n, const float *x, float *y)
 {
-    for (int64_t i = 0; i < n; i++)
-        y[i] += x[i];
+    EACH(i, n, { y[i] += x[i]; });
 }
 
 static void claim_max(int64_t n, const float *x, const float *y, const float *dy, float *taken,
                       float *dx)
 {
-    for (int64_t i = 0; i < n; i++) {
+    EACH(i, n, {
         float hit = x[i] == y[i] ? 1.f - taken[i] : 0.f;
         dx[i] += hit * dy[i];
         taken[i] += hit;
-    }
+    });
 }
 
 /* Lanes of partial results, so that sums don't wait for each other; their order is fixed. */
@@ -264,11 +292,13 @@ static float join_lanes(float *part)
 #define LANE_SUM(term)                                                                             \
     float part[LANES] = {0};                                                                       \
     int64_t even = n / LANES * LANES;                                                              \
-    for (int64_t at = 0; at < even; at += LANES)                                                   \
+    for (int64_t at = 0; at < even; at += LANES) {                                                 \
+        WHOLE_VECTORS                                                                              \
         for (int l = 0; l < LANES; l++) {                                                          \
             const int64_t i = at + l;                                                              \
             part[l] += (term);                                                                     \
         }                                                                                          \
+    }                                                                                              \
     for (int64_t i = even; i < n; i++)                                                             \
         part[i - even] += (term);
 
@@ -303,14 +333,17 @@ static void column_sums(int64_t n, int64_t width, int64_t stride, const float *x
             const int64_t rows = n - r < STRIP_ROWS ? n - r : STRIP_ROWS;
             const float *row = x + r * stride + c;
             float part[STRIP] = {0};
-            if (w == STRIP)
-                for (int64_t k = 0; k < rows; k++, row += stride)
+            if (w == STRIP) {
+                for (int64_t k = 0; k < rows; k++, row += stride) {
+                    WHOLE_VECTORS
                     for (int i = 0; i < STRIP; i++)
                         part[i] += row[i];
-            else
+                }
+            } else
                 for (int64_t k = 0; k < rows; k++, row += stride)
                     for (int64_t i = 0; i < w; i++)
                         part[i] += row[i];
+            WHOLE_VECTORS
             for (int i = 0; i < STRIP; i++)
                 total[i] += part[i];
         }
@@ -325,9 +358,11 @@ static float row_max(int64_t n, const float *x)
     int64_t even = n / LANES * LANES;
     for (int l = 0; l < LANES; l++)
         top[l] = -INFINITY;
-    for (int64_t i = 0; i < even; i += LANES)
+    for (int64_t i = 0; i < even; i += LANES) {
+        WHOLE_VECTORS
         for (int l = 0; l < LANES; l++)
             top[l] = x[i + l] > top[l] ? x[i + l] : top[l];
+    }
     for (int64_t i = even; i < n; i++)
         top[i - even] = x[i] > top[i - even] ? x[i] : top[i - even];
     for (int l = 1; l < LANES; l++)
@@ -342,38 +377,35 @@ static void softmax_row(int64_t n, const float *x, float *y, bool logarithm)
         LANE_SUM(v_exp(x[i] - most))
         /* One after the other: the logarithm is lost in a large maximum. */
         float rest = v_log(join_lanes(part));
-        for (int64_t i = 0; i < n; i++)
-            y[i] = (x[i] - most) - rest;
+        EACH(i, n, { y[i] = (x[i] - most) - rest; });
         return;
     }
-    for (int64_t i = 0; i < n; i++)
-        y[i] = v_exp(x[i] - most);
+    EACH(i, n, { y[i] = v_exp(x[i] - most); });
     float scale = 1.f / sum(n, y);
-    for (int64_t i = 0; i < n; i++)
-        y[i] *= scale;
+    EACH(i, n, { y[i] *= scale; });
 }
 
 static void lstm_gates(int64_t u, float *z, const float *c, float *c_out, float *h, float *tc)
 {
-    for (int64_t j = 0; j < u; j++) {
+    EACH(j, u, {
         float i = v_sigmoid(z[j]), f = v_sigmoid(z[u + j]), g = v_tanh(z[2 * u + j]);
         c_out[j] = f * c[j] + i * g;
         z[j] = i;
         z[u + j] = f;
         z[2 * u + j] = g;
-    }
-    for (int64_t j = 0; j < u; j++) {
+    });
+    EACH(j, u, {
         float o = v_sigmoid(z[3 * u + j]), t = v_tanh(c_out[j]);
         z[3 * u + j] = o;
         tc[j] = t;
         h[j] = o * t;
-    }
+    });
 }
 
 static void lstm_gates_grad(int64_t u, const float *z, const float *c, const float *tc,
                             const float *dh, float *dc, float *dz)
 {
-    for (int64_t j = 0; j < u; j++) {
+    EACH(j, u, {
         float i = z[j], f = z[u + j], g = z[2 * u + j], o = z[3 * u + j], t = tc[j];
         float d = dc[j] + dh[j] * o * (1 - t * t);
         dz[j] = d * g * i * (1 - i);
@@ -381,7 +413,7 @@ static void lstm_gates_grad(int64_t u, const float *z, const float *c, const flo
         dz[2 * u + j] = d * i * (1 - g * g);
         dz[3 * u + j] = dh[j] * t * o * (1 - o);
         dc[j] = d * f;
-    }
+    });
 }
 
 static void adam(int64_t n, const kl_adam_step *s, float *w, const float *grad, float *m, float *v,
@@ -389,19 +421,22 @@ static void adam(int64_t n, const kl_adam_step *s, float *w, const float *grad, 
 {
     const float a1 = s->one_minus_beta_1, a2 = s->one_minus_beta_2, rate = s->rate;
     const float eps = s->epsilon, scale = s->gradient_scale, decay = s->decay;
-    for (int64_t i = 0; i < n && top; i++) {
-        float g = grad[i] * scale;
-        m[i] += (g - m[i]) * a1;
-        v[i] += (g * g - v[i]) * a2;
-        top[i] = v[i] > top[i] ? v[i] : top[i];
-        w[i] = w[i] - decay * w[i] - m[i] * rate / (sqrtf(top[i]) + eps);
+    if (top) {
+        EACH(i, n, {
+            float g = grad[i] * scale;
+            m[i] += (g - m[i]) * a1;
+            v[i] += (g * g - v[i]) * a2;
+            top[i] = v[i] > top[i] ? v[i] : top[i];
+            w[i] = w[i] - decay * w[i] - m[i] * rate / (sqrtf(top[i]) + eps);
+        });
+        return;
     }
-    for (int64_t i = 0; i < n && !top; i++) {
+    EACH(i, n, {
         float g = grad[i] * scale;
         m[i] += (g - m[i]) * a1;
         v[i] += (g * g - v[i]) * a2;
         w[i] = w[i] - decay * w[i] - m[i] * rate / (sqrtf(v[i]) + eps);
-    }
+    });
 }
 
 #define UNARY_ROW_F(name)  [KL_UNARY_##name] = F(unary_##name),

@@ -42,11 +42,8 @@ const kl_tile_set *kl_tile_set_f32(void)
 const kl_tile_set *kl_tile_set_f64(void)
 {
     switch (kl_isa_get()) {
-#ifdef KL_HAVE_AVX512
-    case KL_ISA_AVX512:
-        return &kl_tiles_avx512_f64;
-#endif
 #ifdef KL_HAVE_AVX2
+    case KL_ISA_AVX512:
     case KL_ISA_AVX2:
         return &kl_tiles_avx2_f64;
 #endif

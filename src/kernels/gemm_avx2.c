@@ -29,6 +29,14 @@
 #undef LOAD_PART
 #undef STORE_PART
 
+/* float64 has no need for more shapes than keep the arithmetic units busy. */
+#undef ROWS
+#undef SHAPES
+#undef VECTORS
+#define ROWS      0, 4, 6
+#define SHAPES(X) KL_TILE_ROWS_4(X, 1) KL_TILE_ROWS_6(X, 2)
+#define VECTORS   2
+
 #define T                   double
 #define LANES               4
 #define NAME(x)             x##_avx2_f64

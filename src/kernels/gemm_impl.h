@@ -10,7 +10,13 @@ typedef T NAME(uvec) __attribute__((vector_size(LANES * sizeof(T)), aligned(size
 #define LOAD(p)     ((V) * (const NAME(uvec) *)(p))
 #define STORE(p, v) (*(NAME(uvec) *)(p) = (v))
 
-static inline V NAME(load_part)(const T *p, int64_t n)
+#ifdef LOAD_PART
+#define PART_CALL static inline
+#else
+#define PART_CALL __attribute__((noinline)) static
+#endif
+
+PART_CALL V NAME(load_part)(const T *p, int64_t n)
 {
 #ifdef LOAD_PART
     return LOAD_PART(p, n);
@@ -22,7 +28,7 @@ static inline V NAME(load_part)(const T *p, int64_t n)
 #endif
 }
 
-static inline void NAME(store_part)(T *p, V v, int64_t n)
+PART_CALL void NAME(store_part)(T *p, V v, int64_t n)
 {
 #ifdef STORE_PART
     STORE_PART(p, v, n);
@@ -207,11 +213,32 @@ static inline T NAME(total)(V v)
 {
     T lanes[LANES];
     STORE(lanes, v);
-    KL_UNROLL
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            lanes[i] += lanes[i + half];
-    return lanes[0];
+#if LANES >= 4
+    const NAME(four) *at = (const NAME(four) *)(const void *)lanes;
+    NAME(four) sum = at[0];
+    if (LANES == 8)
+        sum = at[0] + at[LANES / 4 - 1];
+    else if (LANES == 16)
+        sum = (at[0] + at[LANES / 8]) + (at[LANES / 16] + at[LANES / 4 - 1]);
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+#else
+    return lanes[0] + lanes[1];
+#endif
+}
+
+__attribute__((noinline)) static void NAME(finish_dots)(const kl_dots *d, const V *acc,
+                                                        int64_t from, int rows, int cols)
+{
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t col = from; col < from + cols; col++) {
+            T *c = (T *)d->c + row * d->c_row + col * d->c_col;
+            T sum = NAME(total)(*acc++);
+            if (d->bias)
+                sum += ((const T *)d->bias)[row * d->bias_row + col * d->bias_col];
+            if (d->accumulate)
+                sum += *c;
+            *c = d->relu && sum < 0 ? 0 : sum;
+        }
 }
 
 /* `cols` columns from column j on. */
@@ -242,17 +269,26 @@ __attribute__((always_inline)) static inline void NAME(dots_of)(const kl_dots *d
                 acc[r * cols + j] += y * NAME(load_part)(a + r * d->a_row + k, d->k - k);
         }
     }
+    V out[16];
     KL_UNROLL
-    for (int i = 0; i < rows * cols; i++) {
-        int64_t row = i / cols, col = from + i % cols;
-        T *c = (T *)d->c + row * d->c_row + col * d->c_col;
-        T sum = NAME(total)(acc[i]);
-        if (d->bias)
-            sum += ((const T *)d->bias)[row * d->bias_row + col * d->bias_col];
-        if (d->accumulate)
-            sum += *c;
-        *c = d->relu && sum < 0 ? 0 : sum;
-    }
+    for (int i = 0; i < rows * cols; i++)
+        out[i] = acc[i];
+    NAME(finish_dots)(d, out, from, rows, cols);
+}
+
+__attribute__((noinline)) static void NAME(finish_narrow)(const kl_tile *t, const V *acc,
+                                                          int64_t from, int pixels, int cols)
+{
+    for (int64_t p = from; p < from + pixels; p++)
+        for (int64_t col = 0; col < cols; col++) {
+            T *c = (T *)t->c + t->c_rows[p] + col;
+            T sum = NAME(total)(*acc++);
+            if (t->bias)
+                sum += ((const T *)t->bias)[col];
+            if (t->accumulate)
+                sum += *c;
+            *c = t->relu && sum < 0 ? 0 : sum;
+        }
 }
 
 /* Pixels [from, from + pixels) of a narrow tile. */
@@ -287,16 +323,11 @@ __attribute__((always_inline)) static inline void NAME(narrow_tile)(const kl_til
                 acc[p * cols + j] += y * NAME(load_part)(a + t->a_rows[from + p] + k, t->k - k);
         }
     }
+    V out[16];
     KL_UNROLL
-    for (int i = 0; i < pixels * cols; i++) {
-        T *c = (T *)t->c + t->c_rows[from + i / cols] + i % cols;
-        T sum = NAME(total)(acc[i]);
-        if (t->bias)
-            sum += ((const T *)t->bias)[i % cols];
-        if (t->accumulate)
-            sum += *c;
-        *c = t->relu && sum < 0 ? 0 : sum;
-    }
+    for (int i = 0; i < pixels * cols; i++)
+        out[i] = acc[i];
+    NAME(finish_narrow)(t, out, from, pixels, cols);
 }
 
 #define NARROW(cols)                                                                               \
@@ -357,6 +388,7 @@ const kl_tile_set NAME(kl_tiles) = {
 };
 
 #undef V
+#undef PART_CALL
 #undef LOAD
 #undef STORE
 #undef DEFINE_TILE

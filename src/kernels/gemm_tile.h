@@ -99,6 +99,6 @@ const kl_tile_set *kl_tile_set_f64(void);
 extern const kl_tile_set kl_tiles_portable_f32, kl_tiles_portable_f64;
 extern const kl_tile_set kl_tiles_neon_f32, kl_tiles_neon_f64;
 extern const kl_tile_set kl_tiles_avx2_f32, kl_tiles_avx2_f64;
-extern const kl_tile_set kl_tiles_avx512_f32, kl_tiles_avx512_f64;
+extern const kl_tile_set kl_tiles_avx512_f32; /* float64 takes the set of AVX2 */
 
 #endif

@@ -10,14 +10,17 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline float v_from_bits(uint32_t bits)
+/* Loops over a function that isn't inlined don't become vectors. */
+#define V_INLINE __attribute__((always_inline)) static inline
+
+V_INLINE float v_from_bits(uint32_t bits)
 {
     float f;
     memcpy(&f, &bits, sizeof f);
     return f;
 }
 
-static inline uint32_t v_bits(float f)
+V_INLINE uint32_t v_bits(float f)
 {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
@@ -28,7 +31,7 @@ static inline uint32_t v_bits(float f)
  * a * b + c, fused where the instruction set has it. Sources that include this are compiled with
  * -ffp-contract=off: left to the compiler, a loop's body and its tail may be fused differently.
  */
-static inline float v_fma(float a, float b, float c)
+V_INLINE float v_fma(float a, float b, float c)
 {
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
     return __builtin_fmaf(a, b, c);
@@ -37,12 +40,12 @@ static inline float v_fma(float a, float b, float c)
 #endif
 }
 
-static inline float v_abs(float x)
+V_INLINE float v_abs(float x)
 {
     return v_from_bits(v_bits(x) & 0x7fffffff);
 }
 
-static inline float v_copysign(float magnitude, float sign)
+V_INLINE float v_copysign(float magnitude, float sign)
 {
     return v_from_bits((v_bits(magnitude) & 0x7fffffff) | (v_bits(sign) & 0x80000000));
 }
@@ -51,7 +54,7 @@ static inline float v_copysign(float magnitude, float sign)
  * e^x = 2^n e^r with |r| <= ln 2 / 2. Gives e^r; the sum with shift = 1.5 * 2^23 + bias rounds to n
  * and leaves n + bias in the low bits of *bits. NaN passes through.
  */
-static inline float v_exp_reduced(float x, float shift, uint32_t *bits)
+V_INLINE float v_exp_reduced(float x, float shift, uint32_t *bits)
 {
     float t = v_fma(x, 1.44269504f, shift);
     float n = t - shift;
@@ -69,7 +72,7 @@ static inline float v_exp_reduced(float x, float shift, uint32_t *bits)
 
 /* e^x for x in [-104, 89]: 2^n in two factors, so that results in the denormal range are right;
    their biased exponents together are n + 254. */
-static inline float v_exp_clamped(float x)
+V_INLINE float v_exp_clamped(float x)
 {
     uint32_t bits;
     float p = v_exp_reduced(x, 12582912.f + 254.f, &bits);
@@ -78,21 +81,21 @@ static inline float v_exp_clamped(float x)
 }
 
 /* e^x where the result is neither denormal nor near overflow. */
-static inline float v_exp_normal(float x)
+V_INLINE float v_exp_normal(float x)
 {
     uint32_t bits;
     float p = v_exp_reduced(x, 12582912.f + 127.f, &bits);
     return p * v_from_bits(bits << 23);
 }
 
-static inline float v_exp(float x)
+V_INLINE float v_exp(float x)
 {
     float c = x < -104.f ? -104.f : x;
     return v_exp_clamped(c > 89.f ? 89.f : c);
 }
 
 /* e^x - 1 without loss near 0. */
-static inline float v_expm1(float x)
+V_INLINE float v_expm1(float x)
 {
     float p = 1.998848172e-04f;
     p = v_fma(p, x, 1.399762863e-03f);
@@ -106,7 +109,7 @@ static inline float v_expm1(float x)
 }
 
 /* log x: x = 2^n m with m in [sqrt(1/2), sqrt(2)). */
-static inline float v_log(float x)
+V_INLINE float v_log(float x)
 {
     float tiny = x < 1.17549435e-38f ? 1.f : 0.f;
     float scaled = tiny != 0.f ? x * 8388608.f : x;
@@ -135,7 +138,7 @@ static inline float v_log(float x)
 }
 
 /* log(1 + x): log(u) with the rounding error of u = 1 + x put back. */
-static inline float v_log1p(float x)
+V_INLINE float v_log1p(float x)
 {
     float u = 1.f + x, d = u - 1.f, y = v_log(u);
     float fixed = y * (x / d);
@@ -143,7 +146,7 @@ static inline float v_log1p(float x)
     return u == INFINITY || u <= 0.f ? y : r;
 }
 
-static inline float v_tanh(float x)
+V_INLINE float v_tanh(float x)
 {
     float a = v_abs(x), s = x * x;
     float p = -5.716959983e-03f;
@@ -157,13 +160,13 @@ static inline float v_tanh(float x)
     return a < 0.625f ? small : large;
 }
 
-static inline float v_sigmoid(float x)
+V_INLINE float v_sigmoid(float x)
 {
     float a = v_abs(x), t = v_exp_clamped(a > 104.f ? -104.f : -a);
     return (x < 0.f ? t : 1.f) / (1.f + t);
 }
 
-static inline float v_erf(float x)
+V_INLINE float v_erf(float x)
 {
     float t = v_abs(x), s = x * x;
     float p = -5.943117268e-04f;
@@ -187,7 +190,7 @@ static inline float v_erf(float x)
 }
 
 /* log(1 + e^x) without overflow. */
-static inline float v_softplus(float x)
+V_INLINE float v_softplus(float x)
 {
     float m = x > 0.f ? x : x != x ? x : 0.f;
     return m + v_log1p(v_exp(-v_abs(x)));
