@@ -23,7 +23,8 @@ static kl_status wrapper_init(void *self)
     kl_layer *layer = wrapped(self);
     if (!layer)
         return kl_error(KL_ERROR_INVALID, "layer must be given");
-    return kl_add_sublayer(self, "layer", kl_object_retain(layer)) ? KL_OK : kl_last_status();
+    /* The arguments hold it too. */
+    return kl_add_sublayer(self, "layer", layer) ? KL_OK : kl_last_status();
 }
 
 static kl_status wrapper_build(kl_layer *self, const kl_shape *in, int count)
