@@ -1,6 +1,7 @@
 #include "kernels/elementwise.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/thread_pool.h"
 #include "kernels/elementwise_table.h"
@@ -38,24 +39,58 @@ typedef struct unary_job {
     void *out;
 } unary_job;
 
+static void wide_part(const unary_job *job, int64_t at, int64_t n)
+{
+    const double *x = (const double *)job->x + at;
+    double *out = (double *)job->out + at;
+    if (job->backward)
+        kl_elementwise_portable.grad_f64[job->op](job->params, n, x, (const double *)job->y + at,
+                                                  (const double *)job->dy + at, out);
+    else
+        kl_elementwise_portable.unary_f64[job->op](job->params, n, x, out);
+}
+
+static void single_part(const unary_job *job, int64_t n, const float *x, const float *y,
+                        const float *dy, float *out)
+{
+    const kl_elementwise_table *k = kl_elementwise_kernels();
+    if (job->backward)
+        k->grad_f32[job->op](job->params, n, x, y, dy, out);
+    else
+        k->unary_f32[job->op](job->params, n, x, out);
+}
+
+/* Fewer elements than a whole vector. */
+static void single_rest(const unary_job *job, int64_t at, int64_t n)
+{
+    float x[KL_UNARY_WHOLE] = {0}, y[KL_UNARY_WHOLE] = {0}, dy[KL_UNARY_WHOLE] = {0};
+    const size_t bytes = (size_t)n * sizeof *x;
+    memcpy(x, (const float *)job->x + at, bytes);
+    if (job->backward) {
+        memcpy(y, (const float *)job->y + at, bytes);
+        memcpy(dy, (const float *)job->dy + at, bytes);
+    }
+    single_part(job, KL_UNARY_WHOLE, x, y, dy, x);
+    memcpy((float *)job->out + at, x, bytes);
+}
+
 static void unary_chunk(void *arg, int64_t chunk)
 {
     const unary_job *job = arg;
-    const kl_elementwise_table *k = kl_elementwise_kernels();
     int64_t at = kl_split_begin(job->split, chunk);
     int64_t n = kl_split_begin(job->split, chunk + 1) - at;
-    if (job->wide && job->backward)
-        kl_elementwise_portable.grad_f64[job->op](
-            job->params, n, (const double *)job->x + at, (const double *)job->y + at,
-            (const double *)job->dy + at, (double *)job->out + at);
-    else if (job->wide)
-        kl_elementwise_portable.unary_f64[job->op](job->params, n, (const double *)job->x + at,
-                                                   (double *)job->out + at);
-    else if (job->backward)
-        k->grad_f32[job->op](job->params, n, (const float *)job->x + at, (const float *)job->y + at,
-                             (const float *)job->dy + at, (float *)job->out + at);
-    else
-        k->unary_f32[job->op](job->params, n, (const float *)job->x + at, (float *)job->out + at);
+    if (job->wide) {
+        wide_part(job, at, n);
+        return;
+    }
+    int64_t rest = kl_unary_is_scalar((kl_unary)job->op) ? 0 : n % KL_UNARY_WHOLE;
+    if (n > rest) {
+        const int64_t back = job->backward ? at : 0;
+        single_part(job, n - rest, (const float *)job->x + at, (const float *)job->y + back,
+                    (const float *)job->dy + back, (float *)job->out + at);
+    }
+    if (rest)
+        single_rest(job, at + n - rest, rest);
 }
 
 static void run_unary(unary_job *job, int64_t n)

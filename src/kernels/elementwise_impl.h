@@ -175,11 +175,15 @@ DEFINE_SLOPES(double, D)
  * overlap (element i depends on elements i alone), then the rest one by one. The sources are
  * compiled such that both stay small.
  */
+#ifdef __OPTIMIZE_SIZE__
+#define WHOLE_VECTORS
+#else
 #define WHOLE_VECTORS _Pragma("omp simd")
-#define ONE_BY_ONE    __asm__ volatile("") /* keeps the loop around it as it is */
+#endif
+#define ONE_BY_ONE __asm__ volatile("") /* keeps the loop around it as it is */
 #define EACH(i, n, ...)                                                                            \
     do {                                                                                           \
-        const int64_t whole_ = (n) & ~(int64_t)15;                                                 \
+        const int64_t whole_ = (n) & ~(int64_t)(KL_UNARY_WHOLE - 1);                               \
         WHOLE_VECTORS                                                                              \
         for (int64_t i = 0; i < whole_; i++)                                                       \
             __VA_ARGS__                                                                            \
@@ -194,27 +198,45 @@ DEFINE_SLOPES(double, D)
         ONE_BY_ONE;                                                                                \
         __VA_ARGS__                                                                                \
     }
+/* Of functions that get whole vectors alone. */
+#define EACH_WHOLE_float(i, n, ...)                                                                \
+    do {                                                                                           \
+        const int64_t whole_ = (n) & ~(int64_t)(KL_UNARY_WHOLE - 1);                               \
+        WHOLE_VECTORS                                                                              \
+        for (int64_t i = 0; i < whole_; i++)                                                       \
+            __VA_ARGS__                                                                            \
+    } while (0)
+#define EACH_WHOLE_double EACH_double
 
 #define DEFINE_UNARY(T, M, name, f, slope)                                                         \
     static void M(unary_##name)(const kl_unary_params *params, int64_t n, const T *in, T *out)     \
     {                                                                                              \
         const T p = (T)params->p, q = (T)params->q, r = (T)params->r;                              \
         (void)p, (void)q, (void)r;                                                                 \
-        EACH_##T(i, n, {                                                                           \
-            const T x = in[i];                                                                     \
-            out[i] = (f);                                                                          \
-        });                                                                                        \
+        if (kl_unary_is_scalar(KL_UNARY_##name))                                                   \
+            EACH_double(i, n, {                                                                    \
+                const T x = in[i];                                                                 \
+                out[i] = (f);                                                                      \
+            }) else EACH_WHOLE_##T(i, n, {                                                         \
+                const T x = in[i];                                                                 \
+                out[i] = (f);                                                                      \
+            });                                                                                    \
     }                                                                                              \
     static void M(grad_##name)(const kl_unary_params *params, int64_t n, const T *in,              \
                                const T *value, const T *dy, T *dx)                                 \
     {                                                                                              \
         const T p = (T)params->p, q = (T)params->q, r = (T)params->r;                              \
         (void)p, (void)q, (void)r;                                                                 \
-        EACH_##T(i, n, {                                                                           \
-            const T x = in[i], y = value[i];                                                       \
-            (void)x, (void)y;                                                                      \
-            dx[i] = dy[i] * (slope);                                                               \
-        });                                                                                        \
+        if (kl_unary_is_scalar(KL_UNARY_##name))                                                   \
+            EACH_double(i, n, {                                                                    \
+                const T x = in[i], y = value[i];                                                   \
+                (void)x, (void)y;                                                                  \
+                dx[i] = dy[i] * (slope);                                                           \
+            }) else EACH_WHOLE_##T(i, n, {                                                         \
+                const T x = in[i], y = value[i];                                                   \
+                (void)x, (void)y;                                                                  \
+                dx[i] = dy[i] * (slope);                                                           \
+            });                                                                                    \
     }
 UNARY_FORMULAS(DEFINE_UNARY, float, F)
 #ifdef KL_TABLE_HAS_F64

@@ -12,6 +12,32 @@ typedef struct kl_adam_step {
     float decay;          /* weight decay times learning rate */
 } kl_adam_step;
 
+/* Elements that the float32 functions of kl_unary take a whole number of times (but for the scalar
+   ones): a rest is given to them in a buffer filled up to it. */
+enum { KL_UNARY_WHOLE = 16 };
+
+/* Whether a function goes one by one through the C library, any number at a time. */
+static inline bool kl_unary_is_scalar(kl_unary op)
+{
+    switch (op) {
+    case KL_UNARY_SIN:
+    case KL_UNARY_COS:
+    case KL_UNARY_TAN:
+    case KL_UNARY_ASIN:
+    case KL_UNARY_ACOS:
+    case KL_UNARY_ATAN:
+    case KL_UNARY_SINH:
+    case KL_UNARY_COSH:
+    case KL_UNARY_ASINH:
+    case KL_UNARY_ACOSH:
+    case KL_UNARY_ATANH:
+    case KL_UNARY_POW_SCALAR:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /* The functions on float64 are in the portable table alone. */
 typedef struct kl_elementwise_table {
     void (*unary_f32[KL_UNARY_COUNT])(const kl_unary_params *, int64_t, const float *, float *);

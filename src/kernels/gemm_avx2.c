@@ -5,13 +5,14 @@
 #include <stddef.h>
 
 /* The most rows of a tile of one, two, ... vectors. */
-#define ROWS 0, 8, 6, 4, 3, 1, 1, 1, 1
+#define ROWS 0, 6, 6, 1, 1, 1, 1, 1, 1
+// clang-format off
 #define SHAPES(X)                                                                                  \
-    KL_TILE_ROWS_8(X, 1)                                                                           \
+    KL_TILE_ROWS_6(X, 1)                                                                           \
     KL_TILE_ROWS_6(X, 2)                                                                           \
-    KL_TILE_ROWS_4(X, 3)                                                                           \
-    KL_TILE_ROWS_3(X, 4)                                                                           \
+    KL_TILE_ROWS_1(X, 3) KL_TILE_ROWS_1(X, 4)                                                      \
     KL_TILE_ROWS_1(X, 5) KL_TILE_ROWS_1(X, 6) KL_TILE_ROWS_1(X, 7) KL_TILE_ROWS_1(X, 8)
+// clang-format on
 #define VECTORS 2
 
 #define T       float
@@ -36,6 +37,7 @@
 #define ROWS      0, 4, 6
 #define SHAPES(X) KL_TILE_ROWS_4(X, 1) KL_TILE_ROWS_6(X, 2)
 #define VECTORS   2
+#define LEAN
 
 #define T                   double
 #define LANES               4

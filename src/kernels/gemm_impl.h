@@ -330,6 +330,7 @@ __attribute__((always_inline)) static inline void NAME(narrow_tile)(const kl_til
     NAME(finish_narrow)(t, out, from, pixels, cols);
 }
 
+/* LEAN sets are spared the wider forms: those that only run where no better set is at hand. */
 #define NARROW(cols)                                                                               \
     case cols:                                                                                     \
         for (; p + 4 <= pixels; p += 4)                                                            \
@@ -340,6 +341,16 @@ __attribute__((always_inline)) static inline void NAME(narrow_tile)(const kl_til
 
 static void NAME(narrow)(const kl_tile *t, int64_t pixels)
 {
+#ifdef LEAN
+    kl_tile column = *t;
+    for (int64_t c = 0; c < t->cols; c++) {
+        for (int64_t p = 0; p < pixels; p++)
+            NAME(narrow_tile)(&column, p, 1, 1);
+        column.b = (const T *)column.b + t->b_row;
+        column.c = (T *)column.c + 1;
+        column.bias = t->bias ? (const T *)column.bias + 1 : NULL;
+    }
+#else
     int64_t p = 0;
     switch (t->cols) {
         NARROW(1);
@@ -349,6 +360,7 @@ static void NAME(narrow)(const kl_tile *t, int64_t pixels)
     default:
         break;
     }
+#endif
 }
 
 #define DOTS(rows)                                                                                 \
@@ -361,6 +373,19 @@ static void NAME(narrow)(const kl_tile *t, int64_t pixels)
 
 static void NAME(dots)(const kl_dots *d)
 {
+#ifdef LEAN
+    kl_dots row = *d;
+    for (int64_t r = 0; r < d->m; r++) {
+        int64_t j = 0;
+        for (; j + 4 <= d->n; j += 4)
+            NAME(dots_of)(&row, j, 1, 4);
+        for (; j < d->n; j++)
+            NAME(dots_of)(&row, j, 1, 1);
+        row.a = (const T *)row.a + d->a_row;
+        row.c = (T *)row.c + d->c_row;
+        row.bias = d->bias ? (const T *)row.bias + d->bias_row : NULL;
+    }
+#else
     int64_t j = 0;
     switch (d->m) {
         DOTS(1);
@@ -370,6 +395,7 @@ static void NAME(dots)(const kl_dots *d)
     default:
         break;
     }
+#endif
 }
 
 #include "kernels/depthwise_impl.h"

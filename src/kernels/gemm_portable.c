@@ -6,6 +6,7 @@
 #define ROWS      0, 4, 6
 #define SHAPES(X) KL_TILE_ROWS_4(X, 1) KL_TILE_ROWS_6(X, 2)
 #define VECTORS   2
+#define LEAN
 
 #define T       float
 #define LANES   4
