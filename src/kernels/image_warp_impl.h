@@ -6,8 +6,7 @@
  * A row goes in blocks: first where each pixel is read from, in vectors along the row; then the
  * pixels, in vectors along the channels, or along the row where channels lie apart.
  */
-#include <string.h>
-
+#include "kernels/image_load.h"
 #include "kernels/image_warp_table.h"
 
 #define BLOCK 64
@@ -21,10 +20,6 @@ typedef struct block {
     uint8_t lost[BLOCK];              /* at infinity: the fill value */
     bool any_lost, any_outside;
 } block;
-
-typedef float vec4 __attribute__((vector_size(16)));
-typedef float vec4_at __attribute__((vector_size(16), aligned(4), may_alias));
-typedef uint8_t bytes4 __attribute__((vector_size(4)));
 
 /* Beyond this a float has no fraction left, and int32 is near its end. */
 #define FAR 1e9F
@@ -159,18 +154,6 @@ static void place_block(const kl_warp *w, const float *map, int64_t row, int64_t
         b->any_outside = pair_positions(b->x, count, width, inside, b->left, b->right);
         b->any_outside |= pair_positions(b->y, count, height, inside, b->top, b->below);
     }
-}
-
-static inline vec4 load_floats(const float *at)
-{
-    return *(const vec4_at *)(const void *)at;
-}
-
-static inline vec4 load_bytes(const uint8_t *at)
-{
-    bytes4 v;
-    memcpy(&v, at, sizeof v);
-    return __builtin_convertvector(v, vec4);
 }
 
 #define IN          float

@@ -281,3 +281,117 @@ add("MixUp",
 add("MaxNumBoundingBoxes",
     case("inference", dict(max_number=5), img(2, 4, 5, 3), grad=False),
     train("training", dict(max_number=5, fill_value=3), img(2, 4, 5, 3)))
+
+METHODS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5")
+SMOOTH = ("bilinear", "bicubic", "lanczos3", "lanczos5")
+
+
+def size(height, width, **options):
+    return dict(height=height, width=width, **options)
+
+
+add(
+    "Resizing",
+    *[case(f"{m}_down", size(4, 3, interpolation=m), img(1, 9, 11, 3), grad=False) for m in METHODS],
+    *[case(f"{m}_up", size(9, 11, interpolation=m), img(1, 5, 4, 3), grad=False) for m in METHODS],
+    *[case(f"{m}_mixed", size(3, 13, interpolation=m), img(2, 8, 5, 1), grad=False)
+      for m in METHODS],
+    *[case(f"{m}_antialias_down", size(4, 3, interpolation=m, antialias=True), img(1, 11, 13, 3),
+           grad=False) for m in METHODS],
+    *[case(f"{m}_antialias_up", size(9, 8, interpolation=m, antialias=True), img(1, 4, 3, 2),
+           grad=False) for m in SMOOTH],
+    *[case(f"{m}_uint8", size(5, 4, interpolation=m), byte(2, 7, 9, 3)) for m in METHODS],
+    *[case(f"{m}_one_pixel", size(3, 2, interpolation=m), img(1, 1, 1, 3), grad=False)
+      for m in METHODS],
+    *[case(f"{m}_to_one_pixel", size(1, 1, interpolation=m, antialias=True), img(1, 7, 6, 3),
+           grad=False) for m in METHODS],
+    *[case(f"{m}_gradient", size(5, 7, interpolation=m), img(1, 4, 9, 2))
+      for m in ("bilinear", "nearest", "bicubic", "lanczos3")],
+    case("antialias_gradient", size(3, 4, antialias=True), img(1, 8, 9, 2)),
+    case("channels_first", size(4, 7, **FIRST), img(2, 3, 6, 5)),
+    case("channels_first_bicubic", size(9, 4, interpolation="bicubic", **FIRST), img(1, 2, 6, 5),
+         grad=False),
+    case("channels_first_uint8", size(4, 7, **FIRST), byte(1, 3, 6, 5)),
+    case("unbatched", size(4, 7), img(6, 5, 3)),
+    case("unbatched_first", size(4, 7, **FIRST), img(3, 6, 5)),
+    case("same", size(6, 5), img(2, 6, 5, 3)),
+    case("same_uint8", size(6, 5), byte(2, 6, 5, 3)),
+    case("four_channels", size(4, 7), img(1, 6, 5, 4), grad=False),
+    case("seven_channels", size(4, 7), img(1, 6, 5, 7), grad=False),
+    *[case(f"crop_{h}_{w}", size(h, w, crop_to_aspect_ratio=True), img(1, 9, 12, 3), grad=False)
+      for h, w in ((4, 4), (3, 7), (7, 3), (12, 5))],
+    *[case(f"pad_{h}_{w}", size(h, w, pad_to_aspect_ratio=True, fill_value=7.0), img(1, 9, 12, 3),
+           grad=False) for h, w in ((4, 4), (3, 7), (7, 3), (12, 5))],
+    case("crop_first", size(5, 3, crop_to_aspect_ratio=True, **FIRST), img(2, 3, 6, 9)),
+    case("pad_unbatched", size(5, 3, pad_to_aspect_ratio=True, interpolation="nearest"),
+         img(6, 9, 3), grad=False),
+    case("training", size(4, 4), img(1, 6, 7, 3), training=True, grad=False),
+    case("half", size(4, 4), img(1, 6, 7, 3), dtype="float16", grad=False),
+    case("float64", size(4, 4), img(1, 6, 7, 3), dtype="float64", rtol=1e-6, grad=False),
+    case("int32", size(4, 4, interpolation="bicubic"), ints(1, 6, 7, 3, low=-50, high=99)),
+    case("unknown_dims", size(4, 4), img(1, 6, 7, 3), unknown=[[0, 1], [0, 2]], grad=False),
+    case("legacy", size(4, 7), img(2, 6, 5, 3), keras="2.15", grad=False),
+    case("legacy_bicubic", size(4, 7, interpolation="bicubic"), img(2, 6, 5, 3), keras="2.15",
+         grad=False),
+    case("legacy_crop", size(4, 7, crop_to_aspect_ratio=True), img(2, 6, 5, 3), keras="2.15",
+         grad=False),
+    error("interpolation", size(4, 4), img(1, 6, 7, 3), override={"interpolation": "cubic"}),
+    error("fill_mode", size(4, 4), img(1, 6, 7, 3), override={"fill_mode": "reflect"}),
+    error("crop_and_pad", size(4, 4), img(1, 6, 7, 3),
+          override={"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}),
+    error("negative", size(4, 4), img(1, 6, 7, 3), override={"height": -4}),
+    error("rank_2", size(4, 4), img(6, 7)),
+)
+add(
+    "CenterCrop",
+    case("even", size(4, 4), img(2, 8, 10, 3)),
+    case("odd", size(3, 4), img(2, 8, 9, 3)),
+    case("same", size(5, 6), img(1, 5, 6, 3)),
+    case("one", size(1, 1), img(1, 5, 6, 3)),
+    case("channels_first", size(3, 4, **FIRST), img(2, 3, 8, 9)),
+    case("unbatched", size(3, 4), img(8, 9, 3)),
+    case("uint8", size(3, 4), byte(2, 8, 9, 3)),
+    case("larger", size(8, 9), img(1, 4, 5, 3), grad=False),
+    case("taller", size(8, 3), img(1, 4, 5, 3), grad=False),
+    case("wider", size(3, 8), img(1, 9, 5, 3), grad=False),
+    case("larger_first", size(8, 7, **FIRST), img(1, 3, 4, 5), grad=False),
+    case("larger_unbatched", size(6, 9), img(4, 5, 3), grad=False),
+    case("larger_uint8", size(6, 9), byte(1, 4, 5, 3)),
+    case("training", size(3, 4), img(2, 8, 9, 3), training=True),
+    case("float64", size(3, 4), img(2, 8, 9, 3), dtype="float64"),
+    case("unknown_dims", size(3, 4), img(2, 8, 9, 3), unknown=[[0, 1], [0, 2]]),
+    case("legacy", size(3, 4), img(2, 8, 9, 3), keras="2.15"),
+    case("legacy_larger", size(8, 9), img(1, 4, 5, 3), keras="2.15", grad=False),
+    error("negative", size(4, 4), img(1, 6, 7, 3), override={"height": -4}),
+    error("rank_2", size(4, 4), img(6, 7)),
+)
+add(
+    "RandomCrop",
+    case("inference", size(3, 4, seed=3), img(2, 8, 9, 3), grad=False, shapes=False),
+    case("inference_uint8", size(3, 4, seed=3), byte(2, 8, 9, 3), shapes=False),
+    train("same", size(5, 6, seed=3), img(2, 5, 6, 3)),
+    train("larger", size(8, 9, seed=3), img(2, 4, 5, 3)),
+    train("taller", size(8, 3, seed=3), img(2, 4, 5, 3)),
+    train("wider", size(3, 8, seed=3), img(2, 9, 5, 3)),
+    train("same_height", size(5, 3, seed=3), img(2, 5, 9, 3)),
+    train("one_pixel", size(2, 3, seed=3), img(2, 1, 1, 3)),
+    train("unbatched", size(8, 9, seed=3), img(4, 5, 3)),
+    train("channels_first", size(8, 9, seed=3, **FIRST), img(2, 3, 4, 5)),
+    train("uint8", size(8, 9, seed=3), byte(2, 4, 5, 3)),
+    error("rank_2", size(4, 4, seed=3), img(6, 7)),
+    error("negative", size(4, 4, seed=3), img(1, 6, 7, 3), override={"width": -4}),
+)
+for name in ("RandomHeight", "RandomWidth"):
+    add(
+        name,
+        train("grow", dict(factor=(0.5, 0.5)), img(2, 6, 5, 3), keras="2.15"),
+        train("shrink", dict(factor=(-0.4, -0.4)), img(2, 6, 5, 3), keras="2.15"),
+        *[train(m, dict(factor=(0.7, 0.7), interpolation=m), img(1, 5, 6, 3), keras="2.15")
+          for m in METHODS],
+        train("unbatched", dict(factor=(0.5, 0.5)), img(6, 5, 3), keras="2.15"),
+        case("inference", dict(factor=0.3, seed=5), img(2, 6, 5, 3), keras="2.15", grad=False),
+        error("turned", dict(factor=0.2), img(1, 4, 4, 3), override={"factor": [0.3, 0.1]},
+              keras="2.15"),
+        error("below", dict(factor=0.2), img(1, 4, 4, 3), override={"factor": [-1.3, 0.1]},
+              keras="2.15"),
+    )

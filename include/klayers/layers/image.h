@@ -555,6 +555,63 @@ KL_API kl_center_crop_args kl_center_crop_defaults(void);
              (KL_LAYER_DEFAULTS, .data_format = "channels_last"), __VA_ARGS__)
 #endif
 
+/* Images of another size, also at inference: interpolation "bilinear", "nearest", "bicubic",
+   "area", "lanczos3", "lanczos5". uint8 images stay so. */
+typedef struct kl_resizing_args {
+    KL_LAYER_ARGS
+    int64_t height, width;
+    const char *interpolation;
+    bool crop_to_aspect_ratio, pad_to_aspect_ratio;
+    const char *fill_mode; /* "constant" */
+    double fill_value;
+    bool antialias;
+    const char *data_format;
+} kl_resizing_args;
+KL_API kl_layer *kl_resizing_new(const kl_resizing_args *args);
+KL_API kl_resizing_args kl_resizing_defaults(void);
+#ifndef __cplusplus
+#define kl_resizing(...)                                                                           \
+    KL_CALL_(kl_resizing_new, kl_resizing_args,                                                    \
+             (KL_LAYER_DEFAULTS, .interpolation = "bilinear", .fill_mode = "constant",             \
+              .data_format = "channels_last"),                                                     \
+             __VA_ARGS__)
+#endif
+
+/* RandomHeight and RandomWidth of Keras 2.15: resize one side of the batch, channels last, to a
+   drawn multiple, 1 + factor. */
+typedef struct kl_random_side_args {
+    KL_LAYER_ARGS
+    kl_floats factor; /* required */
+    const char *interpolation;
+    int64_t seed;
+} kl_random_side_args;
+typedef kl_random_side_args kl_random_height_args;
+typedef kl_random_side_args kl_random_width_args;
+KL_API kl_layer *kl_random_height_new(const kl_random_height_args *args);
+KL_API kl_random_height_args kl_random_height_defaults(void);
+KL_API kl_layer *kl_random_width_new(const kl_random_width_args *args);
+KL_API kl_random_width_args kl_random_width_defaults(void);
+#ifndef __cplusplus
+#define kl_random_height(...)                                                                      \
+    KL_CALL_(kl_random_height_new, kl_random_height_args,                                          \
+             (KL_LAYER_DEFAULTS, .interpolation = "bilinear", .seed = KL_NONE), __VA_ARGS__)
+#define kl_random_width(...)                                                                       \
+    KL_CALL_(kl_random_width_new, kl_random_width_args,                                            \
+             (KL_LAYER_DEFAULTS, .interpolation = "bilinear", .seed = KL_NONE), __VA_ARGS__)
+#endif
+
+/* Layers one after another, as one layer that passes its training flag on. */
+typedef struct kl_pipeline_args {
+    KL_LAYER_ARGS
+    kl_layer *layers[KL_MAX_LIST]; /* ended by NULL; taken over */
+} kl_pipeline_args;
+KL_API kl_layer *kl_pipeline_new(const kl_pipeline_args *args);
+KL_API kl_pipeline_args kl_pipeline_defaults(void);
+#ifndef __cplusplus
+#define kl_pipeline(...)                                                                           \
+    KL_CALL_(kl_pipeline_new, kl_pipeline_args, (KL_LAYER_DEFAULTS), __VA_ARGS__)
+#endif
+
 #ifdef __cplusplus
 }
 #endif

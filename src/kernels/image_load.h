@@ -1,0 +1,24 @@
+/* Four neighbouring values as floats. */
+#ifndef KL_KERNELS_IMAGE_LOAD_H
+#define KL_KERNELS_IMAGE_LOAD_H
+
+#include <stdint.h>
+#include <string.h>
+
+typedef float vec4 __attribute__((vector_size(16)));
+typedef float vec4_at __attribute__((vector_size(16), aligned(4), may_alias));
+typedef uint8_t bytes4 __attribute__((vector_size(4)));
+
+static inline vec4 load_floats(const float *at)
+{
+    return *(const vec4_at *)(const void *)at;
+}
+
+static inline vec4 load_bytes(const uint8_t *at)
+{
+    bytes4 v;
+    memcpy(&v, at, sizeof v);
+    return __builtin_convertvector(v, vec4);
+}
+
+#endif

@@ -1,0 +1,122 @@
+#include "ops/resize.h"
+
+#include <string.h>
+
+#include "ops/common.h"
+#include "ops/image.h"
+
+bool kl_resize_method_of(const char *name, kl_resize_method *method)
+{
+    static const char *const names[] = {"bilinear", "nearest",  "bicubic",
+                                        "area",     "lanczos3", "lanczos5"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) {
+            *method = (kl_resize_method)i;
+            return true;
+        }
+    return false;
+}
+
+static void output_shape(const kl_tensor *x, const kl_resize_options *o, int64_t *shape)
+{
+    memcpy(shape, x->shape, 4 * sizeof *shape);
+    shape[o->channels_first ? 2 : 1] = o->height;
+    shape[o->channels_first ? 3 : 2] = o->width;
+}
+
+static bool make_axes(const kl_resize_options *o, kl_resize *r)
+{
+    if (!kl_resize_axis_make(&r->rows, o->method, o->antialias, r->images.height, o->height))
+        return false;
+    if (kl_resize_axis_make(&r->columns, o->method, o->antialias, r->images.width, o->width))
+        return true;
+    kl_resize_axis_free(&r->rows);
+    return false;
+}
+
+static kl_status resize_forward(kl_op_frame *f)
+{
+    const kl_resize_options *o = f->attrs;
+    kl_tensor *x = f->in[0];
+    const bool nearest = o->method == KL_RESIZE_NEAREST;
+    int64_t shape[4];
+    output_shape(x, o, shape);
+    kl_tensor *out = f->out[0] =
+        kl_op_output(f, nearest ? (kl_dtype)x->dtype : KL_FLOAT32, 4, shape);
+    if (!out || !out->buffer || !out->size)
+        return out ? KL_OK : kl_last_status();
+    kl_tensor *packed = x->contiguous ? x : kl_contiguous(x);
+    kl_resize r = {.images = kl_images_of(x, o->channels_first), .bytes = x->dtype == KL_UINT8};
+    if (!packed || !make_axes(o, &r))
+        return kl_last_status();
+    bool good = true;
+    if (nearest)
+        kl_resize_nearest(&r, kl_dtype_size((kl_dtype)x->dtype), packed->data, out->data);
+    else
+        good = kl_resize_images(&r, packed->data, (float *)(void *)out->data);
+    kl_resize_axis_free(&r.rows);
+    kl_resize_axis_free(&r.columns);
+    kl_drop_copy(packed, x);
+    return good ? KL_OK : kl_last_status();
+}
+
+static kl_status resize_backward(kl_op_frame *f)
+{
+    const kl_resize_options *o = f->attrs;
+    const kl_tensor *x = f->in[0];
+    kl_tensor *dy = kl_dense_values(kl_op_cast(f->dout[0], KL_FLOAT32));
+    kl_tensor *dx = dy ? kl_zeros(KL_FLOAT32, 4, x->shape) : NULL;
+    if (!dx)
+        return kl_last_status();
+    kl_resize r = {.images = kl_images_of(x, o->channels_first)};
+    if (dx->buffer && dx->size && dy->size) {
+        if (!make_axes(o, &r))
+            return kl_last_status();
+        kl_resize_images_grad(&r, (const float *)(const void *)dy->data, (float *)(void *)dx->data);
+        kl_resize_axis_free(&r.rows);
+        kl_resize_axis_free(&r.columns);
+    }
+    f->din[0] = kl_op_cast(dx, (kl_dtype)x->dtype);
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+static const kl_op resize_op = {.size = sizeof(kl_op),
+                                .name = "resize",
+                                .attrs_size = sizeof(kl_resize_options),
+                                .forward = resize_forward,
+                                .backward = resize_backward,
+                                .flags = KL_OP_ANY_DTYPE};
+
+kl_tensor *kl_op_resize(kl_tensor *images, const kl_resize_options *options)
+{
+    kl_tensor *x = images;
+    const kl_resize_options *o = options;
+    const int64_t most = INT64_C(1) << 29;
+    if (!x)
+        return NULL;
+    kl_images s = kl_images_of(x, o->channels_first);
+    if (x->rank != 4 || x->dtype == KL_STRING) {
+        kl_error(KL_ERROR_SHAPE, "resize: expected images of four axes");
+        return NULL;
+    }
+    if (o->height < 1 || o->width < 1 || o->height > most || o->width > most) {
+        kl_error(KL_ERROR_RANGE, "resize: height and width must be at least 1, got %lld x %lld",
+                 (long long)o->height, (long long)o->width);
+        return NULL;
+    }
+    if (s.height == o->height && s.width == o->width)
+        return x;
+    if (!x->symbol && (s.height < 1 || s.width < 1 || s.height > most || s.width > most)) {
+        kl_error(KL_ERROR_SHAPE,
+                 "resize: images must have 1 to 2^29 rows and columns, got %lld x "
+                 "%lld",
+                 (long long)s.height, (long long)s.width);
+        return NULL;
+    }
+    bool direct = o->method == KL_RESIZE_NEAREST || x->dtype == KL_FLOAT32 || x->dtype == KL_UINT8;
+    kl_tensor *in = direct ? x : kl_op_cast(x, KL_FLOAT32);
+    kl_tensor *y = kl_run1(&resize_op, o, 1, &in, 0);
+    if (in != x)
+        kl_drop(in);
+    return y;
+}
