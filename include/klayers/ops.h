@@ -231,6 +231,9 @@ typedef struct kl_pool_options {
     int64_t pool_size[3], strides[3]; /* strides 0: pool_size */
     const char *padding;              /* "valid" or "same" */
     bool channels_first;
+    /* Not 0: adaptive. Window i of n covers the places from floor(i * in / n) up to
+       ceil((i + 1) * in / n); the sizes above are not used. */
+    int64_t output_size[3];
 } kl_pool_options;
 KL_API kl_tensor *kl_op_max_pool(kl_tensor *x, const kl_pool_options *options);
 /* Padded places don't count. */

@@ -16,14 +16,6 @@ typedef struct pool_job {
     char *scratch; /* of each chunk: one row of channels */
 } pool_job;
 
-/* The part of a window on one axis that lies in the image. */
-static void clip_window(const kl_pool_shape *s, int axis, int64_t o, int64_t *begin, int64_t *end)
-{
-    int64_t at = o * s->stride[axis] - s->pad[axis];
-    *begin = at < 0 ? 0 : at;
-    *end = at + s->window[axis] < s->in[axis] ? at + s->window[axis] : s->in[axis];
-}
-
 typedef struct window {
     int64_t begin[3], end[3], count;
 } window;
@@ -34,7 +26,7 @@ static window window_at(const kl_pool_shape *s, int64_t d, int64_t h, int64_t w)
     int64_t at[3] = {d, h, w};
     win.count = 1;
     for (int i = 0; i < 3; i++) {
-        clip_window(s, i, at[i], &win.begin[i], &win.end[i]);
+        kl_pool_window(s, i, at[i], &win.begin[i], &win.end[i]);
         win.count *= win.end[i] > win.begin[i] ? win.end[i] - win.begin[i] : 0;
     }
     return win;
@@ -169,7 +161,9 @@ static void pool_chunk(void *arg, int64_t chunk)
 static void run_forward(const kl_pool_shape *s, bool maximum, bool wide, const void *x, void *y)
 {
     int64_t rows = s->batch * s->out[0] * s->out[1];
-    int64_t work = s->out[2] * s->channels * s->window[0] * s->window[1] * s->window[2];
+    int64_t work = s->channels * s->in[2];
+    if (!s->adaptive)
+        work = s->out[2] * s->channels * s->window[0] * s->window[1] * s->window[2];
     pool_job job = {.s = s,
                     .maximum = maximum,
                     .wide = wide,

@@ -7,7 +7,23 @@
 typedef struct kl_pool_shape {
     int64_t batch, channels;
     int64_t in[3], out[3], window[3], stride[3], pad[3]; /* pad: before */
+    bool adaptive; /* window i of an axis goes from floor(i * in / out) to ceil((i + 1) * in / out);
+                      window, stride and pad don't count */
 } kl_pool_shape;
+
+/* The part of window o on one axis that lies in the image: from *begin up to *end. */
+static inline void kl_pool_window(const kl_pool_shape *s, int axis, int64_t o, int64_t *begin,
+                                  int64_t *end)
+{
+    if (s->adaptive) {
+        *begin = o * s->in[axis] / s->out[axis];
+        *end = ((o + 1) * s->in[axis] + s->out[axis] - 1) / s->out[axis];
+        return;
+    }
+    int64_t at = o * s->stride[axis] - s->pad[axis];
+    *begin = at < 0 ? 0 : at;
+    *end = at + s->window[axis] < s->in[axis] ? at + s->window[axis] : s->in[axis];
+}
 
 /* Places outside the image don't count. The gradients overwrite dx; the maximum's goes to the
    first of equal places. False with KL_ERROR_MEMORY. */

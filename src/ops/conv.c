@@ -285,10 +285,15 @@ static kl_status transposed_size(int64_t in, int64_t kernel, int64_t stride, int
     if (extra < 0 || extra >= stride)
         return kl_error(KL_ERROR_RANGE, "output_padding must be below the stride of %lld, got %lld",
                         (long long)stride, (long long)extra);
-    int64_t pad = padding == 1 ? span / 2 : 0;
-    *out = (in - 1) * stride + span - 2 * pad + extra;
-    *before = pad;
-    return *out > 0 ? KL_OK : kl_error(KL_ERROR_SHAPE, "the output would be empty");
+    *out = (in - 1) * stride + (padding == 1 ? span % 2 : span) + extra;
+    if (padding == 1 && *out <= (in - 1) * stride)
+        return kl_error(
+            KL_ERROR_SHAPE,
+            "an even window of %lld with 'same' padding needs an output_padding above 0",
+            (long long)span);
+    int64_t total = (in - 1) * stride + span - *out;
+    *before = total > 0 ? total / 2 : 0;
+    return KL_OK;
 }
 
 static kl_status fill_transposed(const kl_tensor *x, const kl_tensor *w, const conv_attrs *a,

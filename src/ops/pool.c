@@ -7,13 +7,15 @@
 
 typedef struct pool_attrs {
     int64_t window[3], stride[3];
-    bool same, maximum;
+    int64_t out[3]; /* adaptive: the size of the result */
+    bool same, maximum, adaptive;
 } pool_attrs;
 
 static kl_status fill_shape(const kl_tensor *x, const pool_attrs *a, kl_pool_shape *s)
 {
     int rank = x->rank - 2, lead = 3 - rank;
-    *s = (kl_pool_shape){.batch = x->shape[0], .channels = x->shape[x->rank - 1]};
+    *s = (kl_pool_shape){
+        .batch = x->shape[0], .channels = x->shape[x->rank - 1], .adaptive = a->adaptive};
     for (int i = 0; i < 3; i++) {
         int k = i - lead;
         s->in[i] = k < 0 ? 1 : x->shape[k + 1];
@@ -22,7 +24,9 @@ static kl_status fill_shape(const kl_tensor *x, const pool_attrs *a, kl_pool_sha
         s->out[i] = 1;
         if (k < 0)
             continue;
-        if (a->same) {
+        if (a->adaptive) {
+            s->out[i] = a->out[k];
+        } else if (a->same) {
             s->out[i] = (s->in[i] + s->stride[i] - 1) / s->stride[i];
             int64_t total = (s->out[i] - 1) * s->stride[i] + s->window[i] - s->in[i];
             s->pad[i] = total > 0 ? total / 2 : 0;
@@ -78,21 +82,18 @@ static kl_tensor *maximum_positions(kl_tensor *x, kl_tensor *y, const kl_pool_sh
             o[k] = rest % s->out[k];
             rest /= s->out[k];
         }
-        const int64_t volume = s->window[0] * s->window[1] * s->window[2];
+        int64_t begin[3], end[3], size[3];
+        for (int k = 0; k < 3; k++) {
+            kl_pool_window(s, k, o[k], &begin[k], &end[k]);
+            size[k] = end[k] > begin[k] ? end[k] - begin[k] : 0;
+        }
         to[i] = 0;
-        for (int64_t w = 0; w < volume; w++) {
-            const int64_t tap[3] = {w / (s->window[1] * s->window[2]),
-                                    w / s->window[2] % s->window[1], w % s->window[2]};
+        for (int64_t w = 0; w < size[0] * size[1] * size[2]; w++) {
+            const int64_t tap[3] = {w / (size[1] * size[2]), w / size[2] % size[1], w % size[2]};
             int64_t at = rest;
-            bool inside = true;
-            for (int k = 0; k < 3; k++) {
-                int64_t p = o[k] * s->stride[k] + tap[k] - s->pad[k];
-                inside = inside && p >= 0 && p < s->in[k];
-                at = at * s->in[k] + p;
-            }
+            for (int k = 0; k < 3; k++)
+                at = at * s->in[k] + begin[k] + tap[k];
             at = at * s->channels + channel;
-            if (!inside)
-                continue;
             bool hit = kl_is_wide(x) ? ((const double *)(const void *)cx->data)[at] ==
                                            ((const double *)(const void *)cy->data)[i]
                                      : ((const float *)(const void *)cx->data)[at] ==
@@ -222,11 +223,14 @@ static kl_tensor *run(kl_tensor *x, const kl_pool_options *o, bool maximum)
         kl_error(KL_ERROR_INVALID, "%s: padding must be valid or same, got '%s'", name, o->padding);
         return NULL;
     }
+    a.adaptive = o->output_size[0] != 0;
     for (int i = 0; i < x->rank - 2; i++) {
         a.window[i] = o->pool_size[i];
         a.stride[i] = o->strides[i] ? o->strides[i] : o->pool_size[i];
-        if (a.window[i] < 1 || a.stride[i] < 1) {
-            kl_error(KL_ERROR_RANGE, "%s: pool_size and strides must be at least 1", name);
+        a.out[i] = o->output_size[i];
+        if (a.adaptive ? a.out[i] < 1 : a.window[i] < 1 || a.stride[i] < 1) {
+            kl_error(KL_ERROR_RANGE, "%s: %s must be at least 1", name,
+                     a.adaptive ? "output_size" : "pool_size and strides");
             return NULL;
         }
     }

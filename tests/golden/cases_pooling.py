@@ -1,15 +1,9 @@
 """Cases of the pooling layers."""
 
-from registry import add, case, error, pending
+from registry import add, case, error
 from tensors import mask, x
 
 FIRST = dict(data_format="channels_first")
-
-pending("MaxPooling1D", "MaxPooling3D", "AveragePooling1D", "AveragePooling2D",
-        "AveragePooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D",
-        "GlobalAveragePooling1D", "GlobalAveragePooling3D", "AdaptiveAveragePooling1D",
-        "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
-        "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D")
 
 
 def pools_2d():

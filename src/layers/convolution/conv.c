@@ -4,10 +4,11 @@
 #include "klayers/layers/convolution.h"
 #include "layers/layer.h"
 #include "layers/convolution/fields.h"
+#include "layers/core/lora.h"
 
 typedef struct conv_state {
     kl_conv_args args;
-    kl_weight *kernel, *bias;
+    kl_weight *kernel, *bias, *lora_a, *lora_b;
 } conv_state;
 
 static const kl_field conv1d_fields[] = {
@@ -17,6 +18,7 @@ static const kl_field conv1d_fields[] = {
     {"groups", KL_FIELD_INT, offsetof(kl_conv_args, groups), "1",
      .doc = "channel groups convolved apart", .min = 1, .max = 2147483647},
     KL_KERNEL_FIELDS(kl_conv_args, kernel),
+    KL_LORA_FIELDS(kl_conv_args),
     {0}};
 
 static const kl_field conv2d_fields[] = {
@@ -26,6 +28,7 @@ static const kl_field conv2d_fields[] = {
     {"groups", KL_FIELD_INT, offsetof(kl_conv_args, groups), "1",
      .doc = "channel groups convolved apart", .min = 1, .max = 2147483647},
     KL_KERNEL_FIELDS(kl_conv_args, kernel),
+    KL_LORA_FIELDS(kl_conv_args),
     {0}};
 
 static const kl_field conv3d_fields[] = {
@@ -35,6 +38,7 @@ static const kl_field conv3d_fields[] = {
     {"groups", KL_FIELD_INT, offsetof(kl_conv_args, groups), "1",
      .doc = "channel groups convolved apart", .min = 1, .max = 2147483647},
     KL_KERNEL_FIELDS(kl_conv_args, kernel),
+    KL_LORA_FIELDS(kl_conv_args),
     {0}};
 
 static kl_status conv_init(void *self, int rank)
@@ -56,26 +60,19 @@ static kl_status conv_init(void *self, int rank)
 static kl_status conv_build(kl_layer *self, const kl_shape *in, int count)
 {
     conv_state *s = kl_layer_state(self);
-    int axis = kl_channel_axis(s->args.data_format, in[0].rank);
-    int64_t channels = in[0].at[axis];
+    int64_t channels = kl_conv_channels(self, in, s->args.data_format);
     if (channels < 0)
-        return kl_error(KL_ERROR_SHAPE, "the channel dimension of the input must be known");
+        return kl_last_status();
     if (channels % s->args.groups)
         return kl_error(KL_ERROR_SHAPE,
                         "the number of input channels must be divisible by the number of groups, "
                         "got channels=%lld, groups=%lld",
                         (long long)channels, (long long)s->args.groups);
-    kl_weight_args kernel = kl_weight_defaults();
-    kernel.layer = self;
-    kernel.name = "kernel";
-    kernel.initializer = s->args.kernel_initializer;
-    kernel.regularizer = s->args.kernel_regularizer;
-    kernel.constraint = s->args.kernel_constraint;
-    int rank = in[0].rank - 2;
-    memcpy(kernel.shape, s->args.kernel_size, (size_t)rank * sizeof *kernel.shape);
-    kernel.shape[rank] = channels / s->args.groups;
-    kernel.shape[rank + 1] = s->args.filters;
-    s->kernel = kl_add_weight_with(&kernel);
+    s->kernel =
+        kl_conv_add_kernel(self, "kernel", in->rank - 2, s->args.kernel_size,
+                           channels / s->args.groups, s->args.filters,
+                           (kl_weight_plan){s->args.kernel_initializer, s->args.kernel_regularizer,
+                                            s->args.kernel_constraint});
     if (!s->kernel)
         return kl_last_status();
     if (s->args.use_bias) {
@@ -86,8 +83,16 @@ static kl_status conv_build(kl_layer *self, const kl_shape *in, int count)
         if (!s->bias)
             return kl_last_status();
     }
-    return kl_set_input_spec(self, 0,
-                             (kl_input_spec){.ndim = in[0].rank, .axis = axis, .dim = channels});
+    if (s->args.lora_rank == KL_NONE)
+        return KL_OK;
+    const kl_lora lora = {s->args.lora_rank, s->args.lora_alpha, s->args.kernel_regularizer};
+    return kl_lora_build(self, "kernel", s->kernel, &lora, &s->lora_a, &s->lora_b);
+}
+
+static kl_status conv_get_config(const void *self, kl_config *config)
+{
+    const conv_state *s = kl_layer_state(self);
+    return kl_lora_get_config(s->args.lora_rank, s->args.lora_alpha, config);
 }
 
 static kl_tensors conv_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
@@ -99,8 +104,11 @@ static kl_tensors conv_call(const kl_layer *self, kl_context *ctx, kl_tensors in
                                .activation = s->args.activation};
     memcpy(options.strides, s->args.strides, sizeof options.strides);
     memcpy(options.dilation, s->args.dilation_rate, sizeof options.dilation);
-    return kl_one(kl_op_conv(in.at[0], kl_read(ctx, s->kernel),
-                             s->bias ? kl_read(ctx, s->bias) : NULL, &options));
+    kl_tensor *kernel = kl_read(ctx, s->kernel);
+    if (s->lora_a)
+        kernel = kl_lora_apply(kernel, kl_read(ctx, s->lora_a), kl_read(ctx, s->lora_b),
+                               s->args.lora_rank, s->args.lora_alpha);
+    return kl_one(kl_op_conv(in.at[0], kernel, s->bias ? kl_read(ctx, s->bias) : NULL, &options));
 }
 
 static kl_status conv1d_init(void *self)
@@ -116,6 +124,7 @@ const kl_layer_vtable kl_conv1d_class = {
     .args_size = sizeof(kl_conv_args),
     .fields = conv1d_fields,
     .init = conv1d_init,
+    .get_config = conv_get_config,
     .build = conv_build,
     .call = conv_call,
 };
@@ -134,6 +143,7 @@ const kl_layer_vtable kl_conv2d_class = {
     .args_size = sizeof(kl_conv_args),
     .fields = conv2d_fields,
     .init = conv2d_init,
+    .get_config = conv_get_config,
     .build = conv_build,
     .call = conv_call,
 };
@@ -152,6 +162,7 @@ const kl_layer_vtable kl_conv3d_class = {
     .args_size = sizeof(kl_conv_args),
     .fields = conv3d_fields,
     .init = conv3d_init,
+    .get_config = conv_get_config,
     .build = conv_build,
     .call = conv_call,
 };

@@ -56,6 +56,41 @@
             .doc = "projection of the bias", .flags = KL_FIELD_OPTIONAL                            \
     }
 
+/* Configs of Keras 2.15 have what its base class has, though these layers don't use it. */
+#define KL_LEGACY_FIELD(key)                                                                       \
+    {                                                                                              \
+        .name = key, .type = KL_FIELD_IGNORED, .doc = "Keras 2.15 writes it without a use"         \
+    }
+
+#define KL_DEPTH_FIELD(T)                                                                          \
+    {                                                                                              \
+        "depth_multiplier", KL_FIELD_INT, offsetof(T, depth_multiplier), "1",                      \
+            .doc = "outputs of each input channel", .min = 1, .max = 2147483647                    \
+    }
+
+/* The part of a kernel beside depthwise and bias in separable convolutions. */
+#define KL_POINTWISE_FIELDS(T)                                                                     \
+    {"pointwise_initializer", KL_FIELD_INITIALIZER, offsetof(T, pointwise_initializer),            \
+     "glorot_uniform", .doc = "of the pointwise kernel"},                                          \
+        {"pointwise_regularizer", KL_FIELD_REGULARIZER, offsetof(T, pointwise_regularizer),        \
+         .doc = "penalty on the pointwise kernel", .flags = KL_FIELD_OPTIONAL},                    \
+    {                                                                                              \
+        "pointwise_constraint", KL_FIELD_CONSTRAINT, offsetof(T, pointwise_constraint),            \
+            .doc = "projection of the pointwise kernel", .flags = KL_FIELD_OPTIONAL                \
+    }
+
+/* What a weight is made with. */
+typedef struct kl_weight_plan {
+    kl_named initializer, regularizer, constraint;
+} kl_weight_plan;
+
+/* A kernel [kernel_size..., from, to]; NULL on error. */
+kl_weight *kl_conv_add_kernel(kl_layer *self, const char *name, int rank,
+                              const int64_t *kernel_size, int64_t from, int64_t to,
+                              kl_weight_plan plan);
+/* The size of the channel axis, which from now on every input must have; -1 on error. */
+int64_t kl_conv_channels(kl_layer *self, const kl_shape *in, const char *data_format);
+
 /* Keras refuses strides and dilation both above 1. */
 kl_status kl_conv_check_strides(int rank, const int64_t *strides, const int64_t *dilation);
 
