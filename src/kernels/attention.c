@@ -14,6 +14,8 @@ typedef struct forward_job {
     char *scratch;
     size_t scratch_size; /* bytes of one chunk's */
     int64_t blocks;      /* of queries in a head */
+    bool few;            /* so few queries that packing the keys would cost more than it gives */
+    bool values_in_place;
     kl_split split;
 } forward_job;
 
@@ -36,12 +38,14 @@ static void pack_head(void *arg, int64_t chunk)
     const kl_attention *a = base->a;
     int64_t batch = chunk / a->kv_heads, head = chunk % a->kv_heads;
     size_t element = base->element;
-    kl_attention_pack_panels(base, job->keys + (size_t)(chunk * job->keys_size) * element,
-                             head_of(a->k, a->k_strides, batch, 0, head, element), a->k_strides[1],
-                             a->keys, a->size);
-    kl_attention_pack_rows(base, job->values + (size_t)(chunk * job->values_size) * element,
-                           head_of(a->v, a->v_strides, batch, 0, head, element), a->v_strides[1],
-                           a->keys, a->value_size);
+    if (!job->few)
+        kl_attention_pack_panels(base, job->keys + (size_t)(chunk * job->keys_size) * element,
+                                 head_of(a->k, a->k_strides, batch, 0, head, element),
+                                 a->k_strides[1], a->keys, a->size);
+    if (!job->values_in_place)
+        kl_attention_pack_rows(base, job->values + (size_t)(chunk * job->values_size) * element,
+                               head_of(a->v, a->v_strides, batch, 0, head, element),
+                               a->v_strides[1], a->keys, a->value_size);
 }
 
 /* Where a block of queries stands, and the keys and values of its head. */
@@ -65,6 +69,62 @@ static double value_at(bool wide, const void *at, int64_t i)
     return wide ? ((const double *)at)[i] : (double)((const float *)at)[i];
 }
 
+/* Scores of the block's queries with keys [key, key + cols). */
+static void score(const forward_job *job, const query_block *q, int64_t key, int64_t cols,
+                  void *scores)
+{
+    const kl_attention_job *base = &job->base;
+    const kl_attention *a = base->a;
+    const char *queries = head_of(a->q, a->q_strides, q->batch, q->row, q->head, base->element);
+    if (job->few) {
+        const kl_dots dots = {.m = q->rows,
+                              .n = cols,
+                              .k = a->size,
+                              .a = queries,
+                              .a_row = a->q_strides[1],
+                              .b = q->keys + key * a->k_strides[1] * (int64_t)base->element,
+                              .b_col = a->k_strides[1],
+                              .c = scores,
+                              .c_row = KL_KEY_BLOCK,
+                              .c_col = 1};
+        base->set->dots(&dots);
+        return;
+    }
+    const kl_block_product product = {.m = q->rows,
+                                      .n = cols,
+                                      .k = a->size,
+                                      .a = queries,
+                                      .a_row = a->q_strides[1],
+                                      .a_col = 1,
+                                      .b = kl_attention_panels_at(base, q->keys, key, a->size),
+                                      .c = scores,
+                                      .c_row = KL_KEY_BLOCK};
+    kl_attention_multiply(base, &product);
+}
+
+/* Adds the values at [key, key + cols), weighed by the block's exponentials. */
+static void weigh(const forward_job *job, const query_block *q, int64_t key, int64_t cols,
+                  const scratch *s)
+{
+    const kl_attention_job *base = &job->base;
+    const kl_attention *a = base->a;
+    kl_packed values = kl_attention_rows_at(base, q->values, key, a->value_size);
+    if (job->values_in_place)
+        values = (kl_packed){q->values + key * a->v_strides[1] * (int64_t)base->element,
+                             a->v_strides[1], base->width};
+    const kl_block_product product = {.m = q->rows,
+                                      .n = a->value_size,
+                                      .k = cols,
+                                      .a = s->scores,
+                                      .a_row = KL_KEY_BLOCK,
+                                      .a_col = 1,
+                                      .b = values,
+                                      .c = s->out,
+                                      .c_row = kl_attention_padded(base, a->value_size),
+                                      .accumulate = true};
+    kl_attention_multiply(base, &product);
+}
+
 /* Sums the block's exponentials and weighed values over all keys; `a` may be less masked than the
    job's own. */
 static void attend(const forward_job *job, const kl_attention *a, const query_block *q,
@@ -78,17 +138,7 @@ static void attend(const forward_job *job, const kl_attention *a, const query_bl
     kl_attention_keys(a, q->row, q->rows, &first, &end);
     for (int64_t key = first / base->width * base->width; key < end; key += KL_KEY_BLOCK) {
         int64_t cols = end - key < KL_KEY_BLOCK ? end - key : KL_KEY_BLOCK;
-        const kl_block_product scores = {
-            .m = q->rows,
-            .n = cols,
-            .k = a->size,
-            .a = head_of(a->q, a->q_strides, q->batch, q->row, q->head, base->element),
-            .a_row = a->q_strides[1],
-            .a_col = 1,
-            .b = kl_attention_panels_at(base, q->keys, key, a->size),
-            .c = s->scores,
-            .c_row = KL_KEY_BLOCK};
-        kl_attention_multiply(base, &scores);
+        score(job, q, key, cols, s->scores);
         kl_score_block block = {.rows = q->rows,
                                 .cols = cols,
                                 .ld = KL_KEY_BLOCK,
@@ -101,18 +151,7 @@ static void attend(const forward_job *job, const kl_attention *a, const query_bl
                                 .out_cols = a->value_size};
         kl_attention_limits(a, q->batch, q->head, q->row, key, &block);
         base->loops->forward(&block);
-        const kl_block_product values = {
-            .m = q->rows,
-            .n = a->value_size,
-            .k = cols,
-            .a = s->scores,
-            .a_row = KL_KEY_BLOCK,
-            .a_col = 1,
-            .b = kl_attention_rows_at(base, q->values, key, a->value_size),
-            .c = s->out,
-            .c_row = padded,
-            .accumulate = true};
-        kl_attention_multiply(base, &values);
+        weigh(job, q, key, cols, s);
     }
 }
 
@@ -180,8 +219,12 @@ static void forward_chunk(void *arg, int64_t chunk)
                          .row = row,
                          .rows = left < KL_QUERY_BLOCK ? left : KL_QUERY_BLOCK};
         int64_t from = q.batch * a->kv_heads + q.head / (a->heads / a->kv_heads);
-        q.keys = job->keys + (size_t)(from * job->keys_size) * base->element;
-        q.values = job->values + (size_t)(from * job->values_size) * base->element;
+        int64_t key_head = q.head / (a->heads / a->kv_heads);
+        q.keys = job->few ? head_of(a->k, a->k_strides, q.batch, 0, key_head, base->element)
+                          : job->keys + (size_t)(from * job->keys_size) * base->element;
+        q.values = job->values_in_place
+                       ? head_of(a->v, a->v_strides, q.batch, 0, key_head, base->element)
+                       : job->values + (size_t)(from * job->values_size) * base->element;
         attend(job, a, &q, &s);
         finish_rows(job, &q, &s, lse_at(a, &q, 0, base->element));
         fill_empty_rows(job, &q, &s);
@@ -194,8 +237,12 @@ bool kl_attention_forward(const kl_attention *a)
     kl_attention_begin(&job.base, a);
     size_t element = job.base.element;
     int64_t kv = a->batch * a->kv_heads, work = KL_QUERY_BLOCK * a->keys * (a->size + 1);
-    job.keys_size = kl_attention_panels_size(&job.base, a->keys, a->size);
-    job.values_size = kl_attention_rows_size(&job.base, a->keys, a->value_size);
+    /* A step of decoding, as a rule: more rows are faster over packed keys. */
+    job.few = a->rows <= 2;
+    job.values_in_place = job.few && a->value_size % job.base.set->lanes == 0;
+    job.keys_size = job.few ? 1 : kl_attention_panels_size(&job.base, a->keys, a->size);
+    job.values_size =
+        job.values_in_place ? 1 : kl_attention_rows_size(&job.base, a->keys, a->value_size);
     job.split = kl_split_make(a->batch * a->heads * job.blocks, 1 + (1 << 18) / (work + 1));
     job.scratch_size =
         (KL_QUERY_BLOCK *
@@ -207,7 +254,8 @@ bool kl_attention_forward(const kl_attention *a)
     job.scratch = kl_block_alloc((size_t)job.split.chunks * job.scratch_size);
     bool good = job.keys && job.values && job.scratch;
     if (good) {
-        kl_parallel_for(kv, pack_head, &job);
+        if (!job.values_in_place)
+            kl_parallel_for(kv, pack_head, &job);
         kl_parallel_for(job.split.chunks, forward_chunk, &job);
     }
     kl_block_free(job.keys);

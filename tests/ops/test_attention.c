@@ -96,6 +96,10 @@ static const problem problems[] = {
     {2, 100, 140, 2, 2, 12, 12, {.scale = 0.3, .empty = KL_EMPTY_ROW_ZERO}, true, true, 8},
     {2, 100, 140, 2, 2, 12, 12, {.scale = 0.3, .empty = KL_EMPTY_ROW_UNMASKED}, true, true, 0},
     {1, 5, 1000, 1, 1, 64, 64, {.scale = 2}, false, false, 0},
+    {2, 1, 300, 4, 2, 64, 64, {.scale = 0.2}, false, false, 0},
+    {2, 2, 200, 4, 2, 10, 7, {.scale = 0.2}, true, true, 2},
+    {1, 2, 90, 2, 2, 9, 32, {.scale = 0.2, .window = 40}, false, false, 0},
+    {2, 100, 140, 2, 2, 12, 12, {.scale = 0.3, .empty = KL_EMPTY_ROW_ROUNDED}, true, true, 2},
 };
 enum { PROBLEMS = sizeof problems / sizeof *problems };
 
@@ -147,7 +151,8 @@ static void weigh(const problem *p, const kl_tensor *mask, const double *q, cons
             s += q[((b * p->rows + r) * p->heads + h) * p->size + i] *
                  k[((b * p->keys + c) * p->key_heads + group) * p->size + i];
         w[c] = p->options.scale * s;
-        if (!count && p->options.empty == KL_EMPTY_ROW_UNIFORM)
+        if (!count &&
+            (p->options.empty == KL_EMPTY_ROW_UNIFORM || p->options.empty == KL_EMPTY_ROW_ROUNDED))
             w[c] = 0;
         if (count && !may(p, mask, b, h, r, c))
             w[c] = -INFINITY;
@@ -186,7 +191,8 @@ static void define(const problem *p, const kl_tensor *mask, kl_tensor *const *x,
                     }
                     mean += w[c] * dw[c];
                 }
-                if (!scored && p->options.empty != KL_EMPTY_ROW_UNMASKED)
+                if (!scored && p->options.empty != KL_EMPTY_ROW_UNMASKED &&
+                    p->options.empty != KL_EMPTY_ROW_ROUNDED)
                     continue;
                 for (int64_t c = 0; c < p->keys; c++) {
                     int64_t to = (b * p->keys + c) * p->key_heads + group;
