@@ -97,13 +97,22 @@ typedef struct kl_layer_vtable {
                                                size_t *size),
                              void *user);
     unsigned flags;
-    /* MAY: the group below the layer's own that Keras's files keep its weights in: "cell". */
-    const char *weights_group;
     /* MAY: Keras's name in files and of nameless layers, where that isn't the class name in snake
        case: "grouped_query_attention". */
     const char *snake_name;
     /* MAY: with KL_LAYER_SEPARATE_INPUTS, the inputs' names in Keras's call: "query|value|key". */
     const char *input_names;
+    /* MAY: makes the layer a cell for RNN and StackedRNNCells: the shapes of its states for one
+       step's input, at most KL_MAX_LIST. The call of a cell gets the step's input, its states by
+       kl_initial_state() and returns the output and then the new states. */
+    kl_status (*cell_states)(const kl_layer *self, const kl_shape *input, kl_shape *states,
+                             int *count);
+    /* MAY: cells that can run all steps of x [batch, steps, ...] at once: *sequence gets every
+       step's output, states[] the last states in the place of the first ones. mask is bool
+       [batch, steps] or NULL; a masked step keeps the states and repeats the output before it,
+       zeros at first. */
+    kl_status (*cell_sequence)(const kl_layer *self, kl_context *ctx, kl_tensor *x, kl_tensor *mask,
+                               kl_tensor **states, kl_tensor **sequence);
 } kl_layer_vtable;
 
 enum {
@@ -114,6 +123,7 @@ enum {
         32,                    /* several inputs are arguments of their own in Keras, not a list */
     KL_LAYER_STATES_LESS = 64, /* output_shape states what Keras does, a run would tell more:
                                   graphs go by the run */
+    KL_LAYER_GIVES_STATE = 128, /* a cell whose output is its first state */
     KL_LAYER_KEEPS_MASKS = 16, /* outputs carry the masks that they come with (models) */
     KL_LAYER_MANY_INPUTS = 8   /* takes any number of inputs (merging, models); else one, or as many
                                   as kl_set_input_spec was told of */

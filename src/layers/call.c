@@ -212,26 +212,36 @@ static kl_status add_activity_losses(kl_context *ctx, const kl_layer *layer, kl_
     return KL_OK;
 }
 
+void kl_layer_draws_begin(const kl_layer *layer, const kl_context *ctx, kl_layer_draws *draws)
+{
+    draws->on = layer->seed_generator && ctx->mode != KL_CONTEXT_SHAPES;
+    if (!draws->on)
+        return;
+    kl_layer *owner = (kl_layer *)(uintptr_t)layer;
+    pthread_mutex_lock(&owner->guard);
+    draws->stream = *layer->seed_generator;
+    pthread_mutex_unlock(&owner->guard);
+    draws->outer = kl_random_enter(&draws->stream);
+}
+
+void kl_layer_draws_end(const kl_layer *layer, kl_layer_draws *draws)
+{
+    if (!draws->on)
+        return;
+    kl_random_enter(draws->outer);
+    kl_layer *owner = (kl_layer *)(uintptr_t)layer;
+    pthread_mutex_lock(&owner->guard);
+    if (draws->stream.draw > owner->seed_generator->draw)
+        owner->seed_generator->draw = draws->stream.draw;
+    pthread_mutex_unlock(&owner->guard);
+}
+
 static kl_tensors run_call(kl_context *ctx, const kl_layer *layer, call_inputs in)
 {
-    kl_random stream = {0, 0}, *outer_stream = NULL;
-    bool draws = layer->seed_generator && ctx->mode != KL_CONTEXT_SHAPES;
-    if (draws) {
-        kl_layer *owner = (kl_layer *)(uintptr_t)layer;
-        pthread_mutex_lock(&owner->guard);
-        stream = *layer->seed_generator;
-        pthread_mutex_unlock(&owner->guard);
-        outer_stream = kl_random_enter(&stream);
-    }
+    kl_layer_draws draws;
+    kl_layer_draws_begin(layer, ctx, &draws);
     kl_tensors out = layer->vtable->call(layer, ctx, in.tensors);
-    if (draws) {
-        kl_random_enter(outer_stream);
-        kl_layer *owner = (kl_layer *)(uintptr_t)layer;
-        pthread_mutex_lock(&owner->guard);
-        if (stream.draw > owner->seed_generator->draw)
-            owner->seed_generator->draw = stream.draw;
-        pthread_mutex_unlock(&owner->guard);
-    }
+    kl_layer_draws_end(layer, &draws);
     if (!out.at)
         return (kl_tensors){0};
     if (freshen_outputs(layer, in.tensors, out))

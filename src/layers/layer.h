@@ -94,6 +94,14 @@ void kl_weight_free(kl_weight *weight);
 void kl_contexts_free(kl_layer *layer);
 void kl_remove_last_sublayer(kl_layer *self);
 
+/* Draws between the two come from the layer's seed generator, if it has one. */
+typedef struct kl_layer_draws {
+    kl_random stream, *outer;
+    bool on;
+} kl_layer_draws;
+void kl_layer_draws_begin(const kl_layer *layer, const kl_context *ctx, kl_layer_draws *draws);
+void kl_layer_draws_end(const kl_layer *layer, kl_layer_draws *draws);
+
 /* data_format NULL is channels_last. */
 bool kl_is_channels_first(const char *data_format);
 /* The channels' axis of an input of this rank. */

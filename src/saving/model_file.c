@@ -84,7 +84,7 @@ static kl_status write_asset(void *user, const char *name, const void *data, siz
     return status;
 }
 
-static kl_status add_assets(kl_layer *layer, const char *path, const char *weights_path, void *user)
+static kl_status add_assets(kl_layer *layer, const char *path, void *user)
 {
     assets a = {user, path};
     return layer->vtable->save_assets ? layer->vtable->save_assets(layer, write_asset, &a) : KL_OK;
@@ -194,8 +194,7 @@ static kl_status read_asset(void *user, const char *name, const void **data, siz
     return status;
 }
 
-static kl_status load_assets(kl_layer *layer, const char *path, const char *weights_path,
-                             void *user)
+static kl_status load_assets(kl_layer *layer, const char *path, void *user)
 {
     asset_reading a = {.archive = user, .path = path};
     kl_status status =

@@ -21,10 +21,9 @@ kl_status kl_weights_read(kl_model *model, kl_bytes image);
 
 /*
  * Walks a model and what is below it with the path that Keras gives each layer in a file:
- * "layers/dense_1", "layers/lstm/cell". The visitor gets the group of the layer's own weights.
+ * "layers/dense_1", "layers/lstm/cell".
  */
-typedef kl_status kl_layer_visitor(kl_layer *layer, const char *path, const char *weights_path,
-                                   void *user);
+typedef kl_status kl_layer_visitor(kl_layer *layer, const char *path, void *user);
 kl_status kl_layer_walk(kl_layer *layer, const char *path, kl_layer_visitor *visit, void *user);
 
 #endif

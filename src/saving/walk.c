@@ -15,13 +15,13 @@ static char *join(const char *a, const char *b)
     return kl_str_take(&text);
 }
 
-/* Whether several sublayers go by this attribute, or it is the list of a model's layers. */
+/* Whether several sublayers go by this attribute, or it is a list of layers also with one in it. */
 static bool is_list(const kl_layer *layer, const char *attribute)
 {
     int count = 0;
     for (int i = 0; i < layer->sublayer_count; i++)
         count += !strcmp(layer->sublayers[i].attribute, attribute);
-    return count > 1 || !strcmp(attribute, "layers");
+    return count > 1 || !strcmp(attribute, "layers") || !strcmp(attribute, "cells");
 }
 
 /* Keras's name within a list: the class in snake case, numbered from the second on. */
@@ -47,10 +47,7 @@ static kl_status list_name(const kl_layer *layer, int index, char *out, size_t s
 
 kl_status kl_layer_walk(kl_layer *layer, const char *path, kl_layer_visitor *visit, void *user)
 {
-    const char *group = layer->vtable->weights_group ? layer->vtable->weights_group : "";
-    char *weights_path = join(path, group);
-    kl_status status = weights_path ? visit(layer, path, weights_path, user) : KL_ERROR_MEMORY;
-    kl_free(weights_path);
+    kl_status status = visit(layer, path, user);
     for (int i = 0; i < layer->sublayer_count && !status; i++) {
         char name[300];
         snprintf(name, sizeof name, "%s", layer->sublayers[i].attribute);

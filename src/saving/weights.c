@@ -141,12 +141,11 @@ static kl_status write_weight(hid_t group, int index, const kl_weight *weight)
     return status;
 }
 
-static kl_status write_layer(kl_layer *layer, const char *path, const char *weights_path,
-                             void *user)
+static kl_status write_layer(kl_layer *layer, const char *path, void *user)
 {
     hid_t file = *(hid_t *)user;
     kl_str text = {0};
-    kl_str_printf(&text, "%s%svars", weights_path, *weights_path ? "/" : "");
+    kl_str_printf(&text, "%s%svars", path, *path ? "/" : "");
     char *where = kl_str_take(&text);
     hid_t group = where ? make_groups(file, where) : -1;
     kl_free(where);
@@ -333,7 +332,7 @@ static kl_status keep_value(reading *r, kl_weight *weight, kl_tensor *value)
     return KL_OK;
 }
 
-static kl_status read_layer(kl_layer *layer, const char *path, const char *weights_path, void *user)
+static kl_status read_layer(kl_layer *layer, const char *path, void *user)
 {
     reading *r = user;
     kl_status status = KL_OK;
@@ -341,7 +340,7 @@ static kl_status read_layer(kl_layer *layer, const char *path, const char *weigh
         if (!is_saved(layer->weights[i]))
             continue;
         kl_str text = {0};
-        kl_str_printf(&text, "%s%svars/%d", weights_path, *weights_path ? "/" : "", n++);
+        kl_str_printf(&text, "%s%svars/%d", path, *path ? "/" : "", n++);
         char *where = kl_str_take(&text);
         kl_tensor *value = NULL;
         status =

@@ -282,6 +282,11 @@ static bool compare_gradients(case_run *run, const kl_config *gradients, size_t 
     for (size_t i = 0; good && i < count; i++)
         good = matches(run, "gradient of weight", i, kl_config_at(of_weights, i), found[inputs + i],
                        rtol);
+    const kl_config *of_states = get(gradients, "initial_state");
+    for (size_t i = 0; of_states && good && i < kl_config_count(of_states); i++)
+        if (kl_config_typeof(kl_config_at(of_states, i)) != KL_CONFIG_NULL)
+            good = matches(run, "gradient of initial state", i, kl_config_at(of_states, i),
+                           found[inputs + count + i], rtol);
     return good;
 }
 
@@ -309,6 +314,11 @@ static bool check_gradients(case_run *run)
     for (int i = 0; i < weights && count < 2 * MOST - 1; i++) {
         slots[count] = total++;
         sources[count++] = kl_weight_value(kl_layer_trainable_weight(run->layer, i));
+    }
+    for (int i = 0; i < KL_MAX_LIST && data.args.initial_state[i] && count < 2 * MOST - 1; i++) {
+        kl_tape_watch(tape, data.args.initial_state[i]);
+        slots[count] = total++;
+        sources[count++] = data.args.initial_state[i];
     }
     data.args.mark = kl_error_count();
     kl_tensors out = kl_call_with_args(&data.args);

@@ -94,8 +94,12 @@ class Runner:
         kwargs["training"] = call.get("training", False)
         masks = call.get("masks_now")
         if states:
+            stack = getattr(layer, "cells", None) or getattr(getattr(layer, "cell", None), "cells",
+                                                             None)
             if self.class_name in CELLS:
-                kwargs["states"] = list(states)
+                kwargs["states"] = by_cell(stack, states) if stack else list(states)
+            elif stack:
+                kwargs["initial_state"] = by_cell(stack, states)
             else:
                 kwargs["initial_state"] = list(states) if len(states) > 1 else states[0]
         if constants:
@@ -367,6 +371,17 @@ class Runner:
         except RAISED:
             return out
         raise AssertionError(f"{self.class_name}/{self.case.name}: Keras takes it")
+
+
+def by_cell(cells, states):
+    """The states of stacked cells as Keras nests them."""
+    states, nested = list(states), []
+    for cell in cells:
+        many = isinstance(cell.state_size, (list, tuple))
+        count = len(cell.state_size) if many else 1
+        nested.append(states[:count] if many else states[0])
+        states = states[count:]
+    return nested
 
 
 def has_text(layer):
