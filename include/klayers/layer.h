@@ -120,13 +120,13 @@ enum {
     KL_LAYER_STATEFUL = 2,    /* calls change state even at inference: they exclude each other */
     KL_LAYER_RANDOM = 4,      /* draws numbers: gets a seed generator; field "seed" seeds it */
     KL_LAYER_SEPARATE_INPUTS =
-        32,                    /* several inputs are arguments of their own in Keras, not a list */
-    KL_LAYER_STATES_LESS = 64, /* output_shape states what Keras does, a run would tell more:
-                                  graphs go by the run */
+        32,                     /* several inputs are arguments of their own in Keras, not a list */
+    KL_LAYER_STATES_LESS = 64,  /* output_shape states what Keras does, a run would tell more:
+                                   graphs go by the run */
     KL_LAYER_GIVES_STATE = 128, /* a cell whose output is its first state */
-    KL_LAYER_KEEPS_MASKS = 16, /* outputs carry the masks that they come with (models) */
-    KL_LAYER_MANY_INPUTS = 8   /* takes any number of inputs (merging, models); else one, or as many
-                                  as kl_set_input_spec was told of */
+    KL_LAYER_KEEPS_MASKS = 16,  /* outputs carry the masks that they come with (models) */
+    KL_LAYER_MANY_INPUTS = 8 /* takes any number of inputs (merging, models); else one, or as many
+                                as kl_set_input_spec was told of */
 };
 
 KL_API kl_tensor *kl_pass_mask(const kl_layer *self, kl_context *ctx, kl_tensors inputs,

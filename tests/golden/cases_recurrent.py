@@ -255,7 +255,7 @@ add("Bidirectional",
            x(2, 5, 4), shapes=merge != "none")
       for kind in ("SimpleRNN", "GRU", "LSTM") for merge in ("concat", "sum", "mul", "ave", "none")
       for which, args in (("last", {}), ("all", dict(return_sequences=True)))
-      if (kind, which) in (("GRU", "last"), ("LSTM", "all")) or merge == "concat"],
+      if (kind, which) == ("LSTM", "all") or merge == "concat"],
     *[short(f"{kind.lower()}_states_{merge}", dict(layer=around(kind, **BOTH), merge_mode=merge),
            x(2, 5, 4)) for kind in ("GRU", "LSTM") for merge in ("concat", "sum")],
     short("states_no_merge", dict(layer=around("LSTM", **BOTH), merge_mode=None), x(2, 5, 4),
@@ -263,7 +263,7 @@ add("Bidirectional",
     *[short(f"mask_{name}", dict(layer=around("LSTM", **BOTH)), x(3, 5, 2), masks=[mask(rows)])
       for name, rows in dict(PADS, rows=ROWS).items()],
     *[short(f"mask_gru_{name}", dict(layer=around("GRU")), x(3, 5, 2), masks=[mask(rows)])
-      for name, rows in dict(PADS, last=LAST_MASKED).items()],
+      for name, rows in dict(middle=PADS["middle"], last=LAST_MASKED).items()],
     short("initial_state", dict(layer=around("LSTM", **BOTH)), x(2, 5, 4),
          initial_state=[x(2, 3), x(2, 3), x(2, 3), x(2, 3)]),
     short("initial_state_gru", dict(layer=around("GRU", return_sequences=True)), x(2, 5, 4),
