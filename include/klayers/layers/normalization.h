@@ -41,6 +41,45 @@ KL_API kl_batch_normalization_args kl_batch_normalization_defaults(void);
              __VA_ARGS__)
 #endif
 
+/*
+ * Layer normalization (Ba et al., https://arxiv.org/abs/1607.06450): each sample by its own mean
+ * and variance over `axis`, which has one axis or several; unset is the last.
+ */
+typedef struct kl_layer_normalization_args {
+    KL_LAYER_ARGS
+    kl_ints axis;
+    double epsilon;
+    bool center, scale;
+    bool rms_scaling; /* divides by the deviation without centering; no beta then */
+    kl_named beta_initializer, gamma_initializer;
+    kl_named beta_regularizer, gamma_regularizer;
+    kl_named beta_constraint, gamma_constraint;
+} kl_layer_normalization_args;
+KL_API kl_layer *kl_layer_normalization_new(const kl_layer_normalization_args *args);
+KL_API kl_layer_normalization_args kl_layer_normalization_defaults(void);
+#ifndef __cplusplus
+#define kl_layer_normalization(...)                                                                \
+    KL_CALL_(kl_layer_normalization_new, kl_layer_normalization_args,                              \
+             (KL_LAYER_DEFAULTS, .epsilon = 1e-3, .center = true, .scale = true,                   \
+              .beta_initializer = "zeros", .gamma_initializer = "ones"),                           \
+             __VA_ARGS__)
+#endif
+
+/* Division by the root of the mean square over the last axis, or the axes that `axis` names from
+   the last on, times a trained scale (Zhang and Sennrich, https://arxiv.org/abs/1910.07467). */
+typedef struct kl_rms_normalization_args {
+    KL_LAYER_ARGS
+    kl_ints axis;
+    double epsilon;
+} kl_rms_normalization_args;
+KL_API kl_layer *kl_rms_normalization_new(const kl_rms_normalization_args *args);
+KL_API kl_rms_normalization_args kl_rms_normalization_defaults(void);
+#ifndef __cplusplus
+#define kl_rms_normalization(...)                                                                  \
+    KL_CALL_(kl_rms_normalization_new, kl_rms_normalization_args,                                  \
+             (KL_LAYER_DEFAULTS, .epsilon = 1e-6), __VA_ARGS__)
+#endif
+
 #ifdef __cplusplus
 }
 #endif

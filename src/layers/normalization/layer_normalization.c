@@ -1,0 +1,259 @@
+/* LayerNormalization and RMSNormalization: each sample by itself, over some of its axes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "klayers/layers/normalization.h"
+#include "layers/layer.h"
+#include "tensor/tensor.h"
+
+/* The axes normalized over, and whether they are the last ones. */
+typedef struct norm_axes {
+    int at[KL_MAX_RANK], count;
+    bool last;
+} norm_axes;
+
+typedef struct layer_norm_state {
+    kl_layer_normalization_args args;
+    kl_weight *gamma, *beta;
+    norm_axes axes;
+} layer_norm_state;
+
+typedef struct rms_norm_state {
+    kl_rms_normalization_args args;
+    kl_weight *scale;
+    norm_axes axes;
+} rms_norm_state;
+
+#define ARG(member) offsetof(kl_layer_normalization_args, member)
+static const kl_field layer_norm_fields[] = {
+    {"axis", KL_FIELD_INTS, ARG(axis), .doc = "axis or axes; unset is the last",
+     .flags = KL_FIELD_OPTIONAL},
+    {"epsilon", KL_FIELD_FLOAT, ARG(epsilon), "0.001", .doc = "added to the variance", .min = 0,
+     .max = 1e30},
+    {"center", KL_FIELD_BOOL, ARG(center), "true", .doc = "whether beta is added"},
+    {"scale", KL_FIELD_BOOL, ARG(scale), "true", .doc = "whether gamma multiplies"},
+    {"rms_scaling", KL_FIELD_BOOL, ARG(rms_scaling), "false",
+     .doc = "divides by the deviation without centering"},
+    {"beta_initializer", KL_FIELD_INITIALIZER, ARG(beta_initializer), "zeros", .doc = "of beta"},
+    {"gamma_initializer", KL_FIELD_INITIALIZER, ARG(gamma_initializer), "ones", .doc = "of gamma"},
+    {"beta_regularizer", KL_FIELD_REGULARIZER, ARG(beta_regularizer), .doc = "penalty on beta",
+     .flags = KL_FIELD_OPTIONAL},
+    {"gamma_regularizer", KL_FIELD_REGULARIZER, ARG(gamma_regularizer), .doc = "penalty on gamma",
+     .flags = KL_FIELD_OPTIONAL},
+    {"beta_constraint", KL_FIELD_CONSTRAINT, ARG(beta_constraint), .doc = "projection of beta",
+     .flags = KL_FIELD_OPTIONAL},
+    {"gamma_constraint", KL_FIELD_CONSTRAINT, ARG(gamma_constraint), .doc = "projection of gamma",
+     .flags = KL_FIELD_OPTIONAL},
+    {0}};
+#undef ARG
+
+static const kl_field rms_norm_fields[] = {
+    {"axis", KL_FIELD_INTS, offsetof(kl_rms_normalization_args, axis),
+     .doc = "axis or axes; unset is the last", .flags = KL_FIELD_OPTIONAL},
+    {"epsilon", KL_FIELD_FLOAT, offsetof(kl_rms_normalization_args, epsilon), "1e-6",
+     .doc = "added to the mean square", .min = 0, .max = 1e30},
+    {0}};
+
+/* Unset axes are written as the last one: Keras has no None there. */
+static kl_status name_last_axis(kl_ints *axis)
+{
+    if (axis->at)
+        return KL_OK;
+    int64_t *last = kl_malloc(sizeof *last);
+    if (!last)
+        return KL_ERROR_MEMORY;
+    *last = -1;
+    *axis = (kl_ints){last, 1};
+    return KL_OK;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* The axes in order, and the shape of the weights: of known sizes. */
+static kl_status find_axes(kl_ints given, const kl_shape *in, norm_axes *axes, int64_t *shape)
+{
+    axes->count = 0;
+    if (!given.count || given.count > (size_t)in->rank)
+        return kl_error(KL_ERROR_INVALID, "axis must name 1 to %d axes, got %zu", in->rank,
+                        given.count);
+    for (size_t i = 0; i < given.count; i++) {
+        int64_t axis = given.at[i] < 0 ? in->rank + given.at[i] : given.at[i];
+        if (axis < 0 || axis >= in->rank)
+            return kl_error(KL_ERROR_RANGE, "Axis %lld is out of bounds for an input of %d axes",
+                            (long long)given.at[i], in->rank);
+        axes->at[axes->count++] = (int)axis;
+    }
+    qsort(axes->at, (size_t)axes->count, sizeof *axes->at, compare);
+    for (int i = 0; i < axes->count; i++) {
+        if (i && axes->at[i] == axes->at[i - 1])
+            return kl_error(KL_ERROR_INVALID, "axis %d is given twice", axes->at[i]);
+        shape[i] = in->at[axes->at[i]];
+        if (shape[i] < 0)
+            return kl_error(KL_ERROR_SHAPE, "axis %d of the input must be known, got None",
+                            axes->at[i]);
+    }
+    shape[axes->count] = 0;
+    axes->last = axes->at[0] == in->rank - axes->count;
+    return KL_OK;
+}
+
+static kl_status layer_norm_build(kl_layer *self, const kl_shape *in, int count)
+{
+    layer_norm_state *s = kl_layer_state(self);
+    int64_t shape[KL_MAX_RANK + 1];
+    kl_status status = find_axes(s->args.axis, in, &s->axes, shape);
+    s->gamma = s->beta = NULL;
+    kl_weight_args weight = kl_weight_defaults();
+    memcpy(weight.shape, shape, sizeof shape);
+    weight.layer = self;
+    if (!status && (s->args.scale || s->args.rms_scaling)) {
+        weight.name = "gamma";
+        weight.initializer = s->args.gamma_initializer;
+        weight.regularizer = s->args.gamma_regularizer;
+        weight.constraint = s->args.gamma_constraint;
+        s->gamma = kl_add_weight_with(&weight);
+        status = s->gamma ? KL_OK : kl_last_status();
+    }
+    if (!status && s->args.center && !s->args.rms_scaling) {
+        weight.name = "beta";
+        weight.initializer = s->args.beta_initializer;
+        weight.regularizer = s->args.beta_regularizer;
+        weight.constraint = s->args.beta_constraint;
+        s->beta = kl_add_weight_with(&weight);
+        status = s->beta ? KL_OK : kl_last_status();
+    }
+    return status ? status : kl_set_input_spec(self, 0, (kl_input_spec){.ndim = in[0].rank});
+}
+
+static kl_status rms_norm_build(kl_layer *self, const kl_shape *in, int count)
+{
+    rms_norm_state *s = kl_layer_state(self);
+    kl_weight_args weight = kl_weight_defaults();
+    kl_status status = find_axes(s->args.axis, in, &s->axes, weight.shape);
+    if (status)
+        return status;
+    if (!s->axes.last)
+        return kl_error(KL_ERROR_INVALID, "axis must name the last axes of the input");
+    weight.layer = self;
+    weight.name = "scale";
+    weight.initializer = "ones";
+    s->scale = kl_add_weight_with(&weight);
+    return s->scale ? kl_set_input_spec(self, 0, (kl_input_spec){.ndim = in[0].rank})
+                    : kl_last_status();
+}
+
+/* At least float32: halves are too coarse to sum in. */
+static kl_tensor *widen(kl_tensor *x)
+{
+    return kl_tensor_dtype(x) == KL_FLOAT64 ? x : kl_op_cast(x, KL_FLOAT32);
+}
+
+/* A weight in x's dtype, its axes where x has them. */
+static kl_tensor *place(kl_context *ctx, const kl_weight *weight, const kl_tensor *x,
+                        const norm_axes *axes)
+{
+    int64_t shape[KL_MAX_RANK];
+    kl_tensor *value = kl_read_variable(ctx, weight);
+    if (value && kl_tensor_dtype(value) != kl_tensor_dtype(x))
+        value = kl_op_cast(value, kl_tensor_dtype(x));
+    if (!value || axes->last)
+        return value;
+    for (int i = 0; i < x->rank; i++)
+        shape[i] = 1;
+    for (int i = 0; i < axes->count; i++)
+        shape[axes->at[i]] = x->shape[axes->at[i]];
+    return kl_op_reshape(value, x->rank, shape);
+}
+
+static kl_tensor *normalize(const layer_norm_state *s, kl_tensor *x, kl_tensor *gamma,
+                            kl_tensor *beta)
+{
+    const norm_axes *axes = &s->axes;
+    /* A lone value is its own mean: its gradient is 0 to the bit only step by step. */
+    int64_t size = 1;
+    for (int i = 0; i < axes->count; i++)
+        size *= x->shape[axes->at[i]];
+    if (axes->last && !s->args.rms_scaling && size > 1)
+        return kl_op_layer_norm(x, gamma, beta, axes->count, s->args.epsilon);
+    kl_tensor *mean = kl_op_mean(x, axes->count, axes->at, true);
+    kl_tensor *variance = kl_op_mean(kl_op_square(kl_op_sub(x, mean)), axes->count, axes->at, true);
+    kl_tensor *inverse = kl_op_rsqrt(kl_op_add_scalar(variance, s->args.epsilon));
+    if (s->args.rms_scaling)
+        return kl_op_mul(kl_op_mul(x, inverse), gamma);
+    if (gamma)
+        inverse = kl_op_mul(inverse, gamma);
+    kl_tensor *y = kl_op_mul(kl_op_sub(x, mean), inverse);
+    return beta ? kl_op_add(y, beta) : y;
+}
+
+static kl_tensors layer_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    const layer_norm_state *s = kl_layer_state(self);
+    kl_tensor *x = widen(in.at[0]);
+    kl_tensor *gamma = x && s->gamma ? place(ctx, s->gamma, x, &s->axes) : NULL;
+    kl_tensor *beta = x && s->beta ? place(ctx, s->beta, x, &s->axes) : NULL;
+    if (!x || (s->gamma && !gamma) || (s->beta && !beta))
+        return kl_one(NULL);
+    kl_tensor *y = normalize(s, x, gamma, beta);
+    if (y && kl_tensor_dtype(y) != kl_layer_compute_dtype(self))
+        y = kl_op_cast(y, kl_layer_compute_dtype(self));
+    return kl_one(y);
+}
+
+static kl_tensors rms_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    const rms_norm_state *s = kl_layer_state(self);
+    kl_tensor *x = widen(in.at[0]);
+    if (!x)
+        return kl_one(NULL);
+    kl_tensor *square = kl_op_mean(kl_op_square(x), s->axes.count, s->axes.at, true);
+    kl_tensor *y = kl_op_mul(x, kl_op_rsqrt(kl_op_add_scalar(square, s->args.epsilon)));
+    y = kl_op_mul(y, place(ctx, s->scale, x, &s->axes));
+    if (y && kl_tensor_dtype(y) != kl_layer_compute_dtype(self))
+        y = kl_op_cast(y, kl_layer_compute_dtype(self));
+    return kl_one(y);
+}
+
+static kl_status layer_norm_init(void *self)
+{
+    layer_norm_state *s = kl_layer_state(self);
+    return name_last_axis(&s->args.axis);
+}
+
+static kl_status rms_norm_init(void *self)
+{
+    rms_norm_state *s = kl_layer_state(self);
+    return name_last_axis(&s->args.axis);
+}
+
+const kl_layer_vtable kl_layer_normalization_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "LayerNormalization",
+    .state_size = sizeof(layer_norm_state),
+    .args_size = sizeof(kl_layer_normalization_args),
+    .fields = layer_norm_fields,
+    .init = layer_norm_init,
+    .build = layer_norm_build,
+    .call = layer_norm_call,
+    .compute_mask = kl_pass_mask,
+    .flags = KL_LAYER_NO_AUTOCAST,
+};
+
+KL_DEFINE_LAYER(kl_layer_normalization)
+
+const kl_layer_vtable kl_rms_normalization_class = {
+    .size = sizeof(kl_layer_vtable),
+    .class_name = "RMSNormalization",
+    .state_size = sizeof(rms_norm_state),
+    .args_size = sizeof(kl_rms_normalization_args),
+    .fields = rms_norm_fields,
+    .init = rms_norm_init,
+    .build = rms_norm_build,
+    .call = rms_norm_call,
+};
+
+KL_DEFINE_LAYER(kl_rms_normalization)
