@@ -389,6 +389,39 @@ def model_runs():
            {"epochs": 3, "batch_size": 4}, {})
 
 
+def recurrent_runs():
+    """Sequences through one layer each way; words with masks."""
+    layers = keras.layers
+    values_of = lambda: (fill((12, 9, 3)), fill((12, 2)))
+    words = lambda: (fill((12, 7), 0, 9, "int32"), fill((12,), 0, 3, "int32"))
+    kinds = {"sparse": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+             "mse": {"loss": "mse"}}
+    head = lambda: dense(3, activation="softmax")
+    embedding = lambda: layers.Embedding(9, 4, mask_zero=True)
+    fit = {"epochs": 4, "batch_size": 5}
+    yield ("lstm", [layers.LSTM(5, kernel_regularizer="l2"), dense(2)], (12, 9, 3), values_of(),
+           dict(kinds["mse"], optimizer=keras.optimizers.Adam(0.01)), fit, {})
+    yield ("gru", [layers.GRU(5, return_sequences=True), layers.GRU(4, reset_after=False),
+                   dense(2)], (12, 9, 3), values_of(),
+           dict(kinds["mse"], optimizer=keras.optimizers.RMSprop(0.01)), fit, {})
+    yield ("simple_rnn", [layers.SimpleRNN(6, recurrent_constraint="max_norm"), dense(2)],
+           (12, 9, 3), values_of(),
+           dict(kinds["mse"], optimizer=keras.optimizers.SGD(0.05, momentum=0.9)), fit, {})
+    yield ("bidirectional", [embedding(), layers.Bidirectional(layers.LSTM(4)), head()], (12, 7),
+           words(), dict(kinds["sparse"], optimizer=keras.optimizers.SGD(0.1, momentum=0.5)), fit,
+           {})
+    yield ("bidirectional_gru", [layers.Bidirectional(layers.GRU(4, return_sequences=True),
+                                                      merge_mode="ave"),
+                                 layers.RNN([layers.LSTMCell(3), layers.GRUCell(3)]), dense(2)],
+           (12, 9, 3), values_of(), dict(kinds["mse"], optimizer=keras.optimizers.Adam(0.01)), fit,
+           {})
+    yield ("conv_lstm", [layers.ConvLSTM2D(3, 2, return_sequences=True),
+                         layers.ConvLSTM2D(2, 2, padding="same"), layers.Flatten(), dense(1)],
+           (6, 3, 4, 4, 1), (fill((6, 3, 4, 4, 1)), fill((6, 1))),
+           dict(kinds["mse"], optimizer=keras.optimizers.Adam(0.01)),
+           {"epochs": 3, "batch_size": 4}, {})
+
+
 def listed(data):
     return data if isinstance(data, list) else [data]
 
@@ -441,6 +474,8 @@ def main():
     global SEED
     SEED = 9000
     write_runs(model_runs())
+    SEED = 12000
+    write_runs(recurrent_runs())
 
 
 if __name__ == "__main__":

@@ -89,6 +89,31 @@ def attention():
     keep("attention", model, np.array([[1, 5, 3, 0, 0, 0], [2, 10, 4, 4, 9, 1]], dtype="int32"))
 
 
+def recurrent():
+    """An encoder whose states start a decoder, both directions, cells, stacks, convolutions."""
+    layers = keras.layers
+    ids = keras.Input((6,), dtype="int32", name="ids")
+    x = keras.Input((5, 3), name="x")
+    frames = keras.Input((3, 4, 4, 1), name="frames")
+    words = layers.Embedding(11, 3, mask_zero=True)(ids)
+    encoded, h, c = layers.LSTM(4, return_state=True, return_sequences=True, dropout=0.2)(words)
+    decoded = layers.LSTM(4, return_sequences=True, name="decoder")(x, initial_state=[h, c])
+    both = layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode="sum")(encoded)
+    ends = layers.Bidirectional(layers.LSTM(3, name="there"), backward_layer=layers.GRU(
+        3, go_backwards=True, reset_after=False, name="back"))(decoded)
+    stack = layers.RNN([layers.LSTMCell(3), layers.GRUCell(2), layers.LSTMCell(2)])(x)
+    cell = layers.RNN(layers.SimpleRNNCell(2), go_backwards=True)(both)
+    moved = layers.ConvLSTM2D(2, 2, return_sequences=True)(frames)
+    moved = layers.Flatten()(layers.ConvLSTM2D(1, 2, padding="same", name="last")(moved))
+    simple = layers.SimpleRNN(2, activation="relu")(decoded)
+    out = layers.Dense(2)(layers.Concatenate()([ends, stack, cell, moved, simple]))
+    model = keras.Model([ids, x, frames], [out, both])
+    inputs = [np.array([[1, 5, 3, 0, 0, 0], [2, 10, 0, 4, 9, 1]], dtype="int32"),
+              np.linspace(-1, 1, 30, dtype="float32").reshape(2, 5, 3),
+              np.sin(np.arange(96, dtype="float32")).reshape(2, 3, 4, 4, 1)]
+    keep("recurrent", model, inputs)
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     os.makedirs(HERE, exist_ok=True)
@@ -96,3 +121,4 @@ if __name__ == "__main__":
     sequential()
     table()
     attention()
+    recurrent()

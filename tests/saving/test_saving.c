@@ -139,6 +139,11 @@ static void test_attention(void **state)
     check_file("attention");
 }
 
+static void test_recurrent(void **state)
+{
+    check_file("recurrent");
+}
+
 static void test_table(void **state)
 {
     check_file("table");
@@ -211,7 +216,7 @@ int main(void)
 #ifdef KL_HAVE_SAVING
         cmocka_unit_test(test_functional), cmocka_unit_test(test_sequential),
         cmocka_unit_test(test_table),      cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_recurrent),  cmocka_unit_test(test_hostile),
 #endif
         cmocka_unit_test(test_bad_input),
     };

@@ -146,18 +146,37 @@ RUN(two_outputs)
 RUN(residual_network)
 RUN(encoder)
 RUN(decoder)
+RUN(lstm)
+RUN(gru)
+RUN(simple_rnn)
+RUN(bidirectional)
+RUN(bidirectional_gru)
+RUN(conv_lstm)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sgd_momentum),      cmocka_unit_test(rmsprop_constraint),
-        cmocka_unit_test(adam_clipped),      cmocka_unit_test(class_weight_schedule),
-        cmocka_unit_test(embedding_sgd),     cmocka_unit_test(embedding_momentum),
-        cmocka_unit_test(embedding_adagrad), cmocka_unit_test(embedding_adam),
-        cmocka_unit_test(embedding_rmsprop), cmocka_unit_test(convolution),
-        cmocka_unit_test(averaged),          cmocka_unit_test(two_outputs),
-        cmocka_unit_test(residual_network),  cmocka_unit_test(encoder),
+        cmocka_unit_test(sgd_momentum),
+        cmocka_unit_test(rmsprop_constraint),
+        cmocka_unit_test(adam_clipped),
+        cmocka_unit_test(class_weight_schedule),
+        cmocka_unit_test(embedding_sgd),
+        cmocka_unit_test(embedding_momentum),
+        cmocka_unit_test(embedding_adagrad),
+        cmocka_unit_test(embedding_adam),
+        cmocka_unit_test(embedding_rmsprop),
+        cmocka_unit_test(convolution),
+        cmocka_unit_test(averaged),
+        cmocka_unit_test(two_outputs),
+        cmocka_unit_test(residual_network),
+        cmocka_unit_test(encoder),
         cmocka_unit_test(decoder),
+        cmocka_unit_test(lstm),
+        cmocka_unit_test(gru),
+        cmocka_unit_test(simple_rnn),
+        cmocka_unit_test(bidirectional),
+        cmocka_unit_test(bidirectional_gru),
+        cmocka_unit_test(conv_lstm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
