@@ -29,6 +29,7 @@ add(
     case("embedding", over("Embedding", input_dim=7, output_dim=3), ints(2, 3, 4, high=7)),
     case("lstm", over("LSTM", units=3), x(2, 3, 4, 2)),
     case("lstm_sequences", over("LSTM", units=3, return_sequences=True), x(2, 3, 4, 2)),
+    case("layer_normalization", over("LayerNormalization"), x(2, 3, 4)),
     case("batch_normalization", over("BatchNormalization"), x(4, 3, 2)),
     case("batch_normalization_training", over("BatchNormalization"), x(4, 3, 2), training=True),
     case("dropout_at_inference", over("Dropout", rate=0.5), x(2, 3, 4)),

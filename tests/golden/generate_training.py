@@ -387,6 +387,11 @@ def model_runs():
            ([fill((10, 5, 4)), fill((10, 7, 4))], fill((10, 2))),
            {"optimizer": keras.optimizers.Adam(0.01), "loss": "mse"},
            {"epochs": 3, "batch_size": 4}, {})
+    yield ("encoder_layer_norm", encoder(keras.layers.LayerNormalization), (12,),
+           (fill((12, 6), 0, 9, "int32"), fill((12,), 0, 3, "int32")),
+           {"optimizer": keras.optimizers.SGD(0.05, momentum=0.5),
+            "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+           {"epochs": 3, "batch_size": 5}, {})
 
 
 def recurrent_runs():

@@ -152,6 +152,7 @@ RUN(simple_rnn)
 RUN(bidirectional)
 RUN(bidirectional_gru)
 RUN(conv_lstm)
+RUN(encoder_layer_norm)
 
 int main(void)
 {
@@ -177,6 +178,7 @@ int main(void)
         cmocka_unit_test(bidirectional),
         cmocka_unit_test(bidirectional_gru),
         cmocka_unit_test(conv_lstm),
+        cmocka_unit_test(encoder_layer_norm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
