@@ -249,6 +249,28 @@ KL_API kl_identity_initializer_args kl_identity_initializer_defaults(void);
     KL_CALL_(kl_identity_initializer_new, kl_identity_initializer_args, (.gain = 1), __VA_ARGS__)
 #endif
 
+/*
+ * The kernel [frame_length, 1, fft_length / 2 + 1] of a short-time Fourier transform by convolution
+ * (Keras's STFT): side "real" or "imag"; window a name of SciPy's, NULL for none, or window_values;
+ * scaling "density" (by the window's length), "spectrum" (by its sum) or NULL; periodic windows are
+ * those for spectra.
+ */
+typedef struct kl_stft_args {
+    size_t size;
+    unsigned mark;
+    const char *side, *window;
+    kl_floats window_values;
+    const char *scaling;
+    bool periodic;
+} kl_stft_args;
+KL_API kl_initializer *kl_stft_new(const kl_stft_args *args);
+KL_API kl_stft_args kl_stft_defaults(void);
+#ifndef __cplusplus
+#define kl_stft(...)                                                                               \
+    KL_CALL_(kl_stft_new, kl_stft_args, (.side = "real", .window = "hann", .scaling = "density"),  \
+             __VA_ARGS__)
+#endif
+
 #ifdef __cplusplus
 }
 #endif

@@ -20,6 +20,7 @@
 #include "klayers/tensor.h"
 #include "klayers/training.h"
 #include "klayers/layers/attention.h"
+#include "klayers/layers/audio.h"
 #include "klayers/layers/convolution.h"
 #include "klayers/layers/core.h"
 #include "klayers/layers/image.h"

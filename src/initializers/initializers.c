@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/random.h"
+#include "initializers/stft.h"
 #include "objects/define.h"
 #include "tensor/convert.h"
 #include "tensor/tensor.h"
@@ -613,6 +614,7 @@ static const kl_initializer_vtable *const classes[] = {
     &variance_scaling_class,  &glorot_uniform_class,   &glorot_normal_class,
     &he_uniform_class,        &he_normal_class,        &lecun_uniform_class,
     &lecun_normal_class,      &orthogonal_class,       &identity_initializer_class,
+    &kl_stft_class,
 };
 
 const kl_class *kl_builtin_initializer(const char *name)
