@@ -1,6 +1,6 @@
 """Cases of the layers on images. Factors whose two ends are equal make random layers exact."""
 
-from registry import add, case, error
+from registry import Sub, add, case, error
 from tensors import ints, x
 
 FIRST = dict(data_format="channels_first")
@@ -395,3 +395,48 @@ for name in ("RandomHeight", "RandomWidth"):
         error("below", dict(factor=0.2), img(1, 4, 4, 3), override={"factor": [-1.3, 0.1]},
               keras="2.15"),
     )
+
+JITTER = dict(brightness_factor=(0.1, 0.1), contrast_factor=(-0.3, 0.3),
+              saturation_factor=(0.4, 0.4), hue_factor=(0.0, 0.0))
+add(
+    "RandomColorJitter",
+    case("inference", JITTER, img(2, 4, 5, 3), grad=False),
+    case("inference_uint8", dict(hue_factor=0.1, seed=3), byte(2, 4, 5, 3)),
+    train("nothing", {}, img(2, 4, 5, 3)),
+    train("nothing_uint8", {}, byte(2, 4, 5, 3)),
+    train("brightness", dict(brightness_factor=(0.2, 0.2)), img(2, 4, 5, 3)),
+    train("contrast", dict(contrast_factor=(-0.4, 0.4)), img(2, 4, 5, 3)),
+    train("saturation", dict(saturation_factor=(0.7, 0.7), **UNIT), unit(2, 4, 5, 3)),
+    train("hue", dict(hue_factor=(1.0, 1.0)), img(2, 4, 5, 3)),
+    train("all", JITTER, img(2, 4, 5, 3)),
+    train("all_unit", dict(JITTER, **UNIT), unit(2, 4, 5, 3)),
+    train("unbatched", JITTER, img(4, 5, 3)),
+    error("factor_above", {}, img(1, 4, 4, 3), override={"contrast_factor": 1.5}),
+    error("rank_2", {}, img(4, 4)),
+)
+for name, more in (("RandAugment", dict(num_ops=3, factor=0.2)),
+                   ("AugMix", dict(num_chains=2, chain_depth=1, factor=0.2, alpha=0.5,
+                                   all_ops=False))):
+    add(
+        name,
+        case("inference", {}, img(2, 4, 5, 3), grad=False),
+        case("inference_uint8", dict(more, seed=3), byte(2, 4, 5, 3)),
+        case("inference_unbatched", dict(more, interpolation="nearest", **UNIT), unit(4, 5, 3),
+             grad=False),
+        error("factor_above", {}, img(1, 4, 4, 3), override={"factor": 1.5}),
+        error("interpolation", {}, img(1, 4, 4, 3), override={"interpolation": "bicubic"}),
+        error("rank_2", {}, img(4, 4)),
+    )
+add("RandAugment", train("no_ops", dict(num_ops=0), img(2, 4, 5, 3)))
+add(
+    "Pipeline",
+    case("two", dict(layers=[Sub("CenterCrop", height=4, width=4),
+                             Sub("Resizing", height=3, width=5)]), img(2, 6, 7, 3), grad=False),
+    case("inference", dict(layers=[Sub("RandomFlip"), Sub("RandomRotation", factor=0.2)]),
+         img(2, 6, 7, 3), grad=False),
+    train("training", dict(layers=[Sub("RandomTranslation", height_factor=(0.2, 0.2),
+                                       width_factor=(0.1, 0.1)),
+                                   Sub("RandomInvert", factor=(1.0, 1.0))]), img(2, 6, 7, 3)),
+    case("dense", dict(layers=[Sub("Activation", activation="relu"), Sub("Flatten")]), img(2, 2, 3, 1),
+         grad=False),
+)
