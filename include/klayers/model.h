@@ -19,6 +19,7 @@ typedef struct kl_input_args {
     const char *name;
     bool sparse, ragged; /* sparse keeps its config; ragged is an error */
     bool optional;
+    int64_t batch_shape[KL_MAX_RANK + 1]; /* with the batch, instead of shape and batch_size */
 } kl_input_args;
 /* A symbolic tensor that begins a graph: kl_input(.shape = {20}). Belongs to the graph; release it
    when no model was made of it. */
@@ -35,6 +36,7 @@ typedef struct kl_input_layer_args {
     int64_t batch_size;
     bool sparse, ragged;
     bool optional;
+    int64_t batch_shape[KL_MAX_RANK + 1]; /* with the batch, instead of shape and batch_size */
 } kl_input_layer_args;
 KL_API kl_layer *kl_input_layer_new(const kl_input_layer_args *args);
 KL_API kl_input_layer_args kl_input_layer_defaults(void);

@@ -18,6 +18,9 @@ static const kl_field input_fields[] = {
     {"ragged", KL_FIELD_BOOL, offsetof(kl_input_layer_args, ragged), .doc = "must be false"},
     {"optional", KL_FIELD_BOOL, offsetof(kl_input_layer_args, optional),
      .doc = "kept in the config", .flags = KL_FIELD_HIDDEN},
+    {"batch_shape", KL_FIELD_SHAPE, offsetof(kl_input_layer_args, batch_shape),
+     .doc = "sizes with the batch, instead of shape and batch_size",
+     .flags = KL_FIELD_HIDDEN | KL_FIELD_OPTIONAL | KL_FIELD_UNKNOWN_OK},
     {0}};
 
 /* From batch_shape (Keras 3), batch_input_shape (2.15), shape or the head's input_shape. */
@@ -52,6 +55,24 @@ static kl_status read_shape(void *self, kl_config *config)
     return KL_OK;
 }
 
+/* batch_shape stands for shape and batch_size, and not beside them. */
+static kl_status take_batch_shape(kl_input_state *state)
+{
+    const int64_t *shape = state->args.batch_shape;
+    if (!shape[0])
+        return KL_OK;
+    if (state->args.shape[0] || state->args.batch_size > 0)
+        return kl_error(KL_ERROR_INVALID, "batch_shape can't be given together with %s",
+                        state->args.shape[0] ? "shape" : "batch_size");
+    if (shape[0] == KL_SCALAR)
+        return kl_error(KL_ERROR_INVALID, "batch_shape must have the batch's size, or -1");
+    int rank = 0;
+    for (; rank < KL_MAX_RANK && shape[rank]; rank++)
+        state->shape.at[rank] = shape[rank];
+    state->shape.rank = rank;
+    return KL_OK;
+}
+
 static kl_status input_init(void *self)
 {
     kl_layer *layer = self;
@@ -63,6 +84,8 @@ static kl_status input_init(void *self)
     if (state->args.batch_size < 0 && state->args.batch_size != KL_NONE)
         return kl_error(KL_ERROR_RANGE, "batch_size must be positive, got %lld",
                         (long long)state->args.batch_size);
+    if (take_batch_shape(state))
+        return kl_last_status();
     state->shape.dtype = layer->compute_dtype;
     if (!state->shape.rank && !shape[0] && layer->has_input_shape) {
         state->shape = layer->input_shape;
@@ -178,6 +201,7 @@ kl_tensor *kl_input_new(const kl_input_args *args)
     layer_args.sparse = args->sparse;
     layer_args.ragged = args->ragged;
     layer_args.optional = args->optional;
+    memcpy(layer_args.batch_shape, args->batch_shape, sizeof layer_args.batch_shape);
     kl_layer *layer = kl_input_layer_new(&layer_args);
     return layer ? kl_input_layer_tensor(layer) : NULL;
 }

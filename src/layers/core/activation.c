@@ -41,6 +41,12 @@ static kl_tensors identity_call(const kl_layer *self, kl_context *ctx, kl_tensor
     return kl_many(in.count, in.at);
 }
 
+static kl_tensor *identity_mask(const kl_layer *self, kl_context *ctx, kl_tensors in,
+                                kl_tensors masks, kl_tensors out, int index)
+{
+    return masks.at[index];
+}
+
 const kl_layer_vtable kl_identity_class = {
     .size = sizeof(kl_layer_vtable),
     .class_name = "Identity",
@@ -48,7 +54,8 @@ const kl_layer_vtable kl_identity_class = {
     .args_size = sizeof(kl_identity_args),
     .fields = identity_fields,
     .call = identity_call,
-    .compute_mask = kl_pass_mask,
+    .compute_mask = identity_mask,
+    .flags = KL_LAYER_MANY_INPUTS,
 };
 
 KL_DEFINE_LAYER(kl_identity)
