@@ -438,6 +438,36 @@ static void lstm_gates_grad(int64_t u, const float *z, const float *c, const flo
     });
 }
 
+static void gru_gates(int64_t u, float *x, const float *p, const float *b, const float *h,
+                      float *inner, float *h_out)
+{
+    for (int64_t j = 0; j < u; j++) {
+        float z = v_sigmoid(x[j] + (p[j] + b[j]));
+        float r = v_sigmoid(x[u + j] + (p[u + j] + b[u + j]));
+        float n = p[2 * u + j] + b[2 * u + j], g = v_tanh(x[2 * u + j] + r * n);
+        x[j] = z;
+        x[u + j] = r;
+        x[2 * u + j] = g;
+        inner[j] = n;
+        h_out[j] = g + z * (h[j] - g);
+    }
+}
+
+static void gru_gates_grad(int64_t u, const float *x, const float *inner, const float *h, float *dh,
+                           float *dx, float *dp)
+{
+    for (int64_t j = 0; j < u; j++) {
+        float z = x[j], r = x[u + j], g = x[2 * u + j], d = dh[j];
+        float dg = d * (1 - z) * (1 - g * g), dz = d * (h[j] - g) * z * (1 - z);
+        float dr = dg * inner[j] * r * (1 - r);
+        dx[j] = dp[j] = dz;
+        dx[u + j] = dp[u + j] = dr;
+        dx[2 * u + j] = dg;
+        dp[2 * u + j] = dg * r;
+        dh[j] = d * z;
+    }
+}
+
 static void adam(int64_t n, const kl_adam_step *s, float *w, const float *grad, float *m, float *v,
                  float *top)
 {
@@ -487,6 +517,8 @@ const kl_elementwise_table KL_TABLE = {
     .sum_squares_f32 = sum_squares,
     .dot_f32 = dot,
     .column_sums_f32 = column_sums,
+    .gru_gates_f32 = gru_gates,
+    .gru_gates_grad_f32 = gru_gates_grad,
     .lstm_gates_f32 = lstm_gates,
     .lstm_gates_grad_f32 = lstm_gates_grad,
     .adam_f32 = adam,

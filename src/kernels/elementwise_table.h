@@ -69,6 +69,15 @@ typedef struct kl_elementwise_table {
        that of the cell before; dz gets the gates'. */
     void (*lstm_gates_grad_f32)(int64_t u, const float *z, const float *c, const float *tc,
                                 const float *dh, float *dc, float *dz);
+    /* One step's gates of a GRU: x has z, r, h of u each and is overwritten by the activations;
+       product and bias have the state's part, h the state before, inner gets the candidate's part
+       of the product. */
+    void (*gru_gates_f32)(int64_t u, float *x, const float *product, const float *bias,
+                          const float *h, float *inner, float *h_out);
+    /* Back through it: dh is the whole gradient of the output, replaced by the part of the state
+       before that goes past the product; dx gets the gates', dproduct the product's. */
+    void (*gru_gates_grad_f32)(int64_t u, const float *x, const float *inner, const float *h,
+                               float *dh, float *dx, float *dproduct);
     /* top: the largest v so far (amsgrad), or NULL. */
     void (*adam_f32)(int64_t n, const kl_adam_step *step, float *w, const float *grad, float *m,
                      float *v, float *top);

@@ -1,18 +1,10 @@
 #include "ops/lstm.h"
 
-#include <string.h>
-
-#include "kernels/gemm.h"
 #include "kernels/lstm.h"
-#include "ops/common.h"
+#include "ops/sequence.h"
 
 enum { Z, RECURRENT, H0, C0, MASK, INPUTS };
 enum { GATES, CELLS, TANH_CELLS, STATES };
-
-static float *floats(kl_tensor *x)
-{
-    return x ? (float *)(void *)x->data : NULL;
-}
 
 static kl_status check_shapes(const kl_op_frame *f)
 {
@@ -69,26 +61,14 @@ static kl_lstm sequence_of(const kl_op_frame *f, kl_tensor *recurrent, kl_tensor
     return (kl_lstm){.batch = z->shape[0],
                      .steps = z->shape[1],
                      .units = z->shape[2] / 4,
-                     .recurrent = floats(recurrent),
-                     .h0 = floats(h0),
-                     .c0 = floats(c0),
+                     .recurrent = kl_sequence_floats(recurrent),
+                     .h0 = kl_sequence_floats(h0),
+                     .c0 = kl_sequence_floats(c0),
                      .mask = mask ? (const uint8_t *)mask->data : NULL,
-                     .gates = floats(f->saved[GATES]),
-                     .cells = floats(f->saved[CELLS]),
-                     .tanh_cells = floats(f->saved[TANH_CELLS]),
-                     .states = floats(f->saved[STATES])};
-}
-
-/* The last step of a [b, t, u] sequence. */
-static kl_tensor *last_step(kl_tensor *sequence)
-{
-    kl_tensor *step = kl_view_slice(sequence, 1, -1, KL_NONE, 1);
-    int64_t shape[2] = {sequence->shape[0], sequence->shape[2]};
-    kl_tensor *flat = step ? kl_view_reshape(step, 2, shape) : NULL;
-    kl_tensor *own = flat ? kl_copy(flat, (kl_dtype)flat->dtype) : NULL;
-    kl_drop(step);
-    kl_drop(flat);
-    return own;
+                     .gates = kl_sequence_floats(f->saved[GATES]),
+                     .cells = kl_sequence_floats(f->saved[CELLS]),
+                     .tanh_cells = kl_sequence_floats(f->saved[TANH_CELLS]),
+                     .states = kl_sequence_floats(f->saved[STATES])};
 }
 
 static kl_status lstm_forward(kl_op_frame *f)
@@ -122,44 +102,15 @@ static kl_status lstm_forward(kl_op_frame *f)
     if (!w || !h0 || !c0 || (f->in[MASK] && !mask))
         return kl_last_status();
     kl_lstm l = sequence_of(f, w, h0, c0, mask);
-    l.outputs = floats(f->out[0]);
+    l.outputs = kl_sequence_floats(f->out[0]);
     bool good = kl_lstm_forward(&l);
-    f->out[1] = good ? last_step(f->saved[STATES]) : NULL;
-    f->out[2] = good ? last_step(f->saved[CELLS]) : NULL;
+    f->out[1] = good ? kl_sequence_last(f->saved[STATES]) : NULL;
+    f->out[2] = good ? kl_sequence_last(f->saved[CELLS]) : NULL;
     kl_drop_copy(w, f->in[RECURRENT]);
     kl_drop_copy(h0, f->in[H0]);
     kl_drop_copy(c0, f->in[C0]);
     kl_drop(mask);
     return f->out[1] && f->out[2] ? KL_OK : kl_last_status();
-}
-
-/* recurrent's gradient: the states before each step, transposed, times dz. */
-static kl_tensor *recurrent_grad(const kl_lstm *l, kl_tensor *dz)
-{
-    int64_t b = l->batch, t = l->steps, u = l->units;
-    kl_tensor *before = kl_empty(KL_FLOAT32, 3, (const int64_t[]){b, t, u});
-    kl_tensor *dw = before ? kl_empty(KL_FLOAT32, 2, (const int64_t[]){u, 4 * u}) : NULL;
-    if (!dw || !l->states)
-        return NULL;
-    float *to = floats(before);
-    for (int64_t i = 0; i < b; i++) {
-        memcpy(to + i * t * u, l->h0 + i * u, (size_t)u * sizeof *to);
-        memcpy(to + (i * t + 1) * u, l->states + i * t * u, (size_t)((t - 1) * u) * sizeof *to);
-    }
-    kl_gemm g = {.m = u,
-                 .n = 4 * u,
-                 .k = b * t,
-                 .a = to,
-                 .a_row = 1,
-                 .a_col = u,
-                 .b = dz->data,
-                 .b_row = 4 * u,
-                 .b_col = 1,
-                 .c = dw->data,
-                 .c_row = 4 * u};
-    bool good = kl_gemm_f32(&g);
-    kl_drop(before);
-    return good ? dw : NULL;
 }
 
 static kl_status lstm_backward(kl_op_frame *f)
@@ -180,18 +131,19 @@ static kl_status lstm_backward(kl_op_frame *f)
             return kl_last_status();
     }
     kl_lstm l = sequence_of(f, w, h0, c0, mask);
-    kl_lstm_grad g = {.dy = floats(dout[0]),
-                      .dh_last = floats(dout[1]),
-                      .dc_last = floats(dout[2]),
-                      .dz = floats(dz),
-                      .dh0 = floats(dh0),
-                      .dc0 = floats(dc0)};
+    kl_lstm_grad g = {.dy = kl_sequence_floats(dout[0]),
+                      .dh_last = kl_sequence_floats(dout[1]),
+                      .dc_last = kl_sequence_floats(dout[2]),
+                      .dz = kl_sequence_floats(dz),
+                      .dh0 = kl_sequence_floats(dh0),
+                      .dc0 = kl_sequence_floats(dc0)};
     if (!kl_lstm_backward(&l, &g))
         return kl_last_status();
     f->din[Z] = dz;
     f->din[H0] = dh0;
     f->din[C0] = dc0;
-    if (f->needs[RECURRENT] && !(f->din[RECURRENT] = recurrent_grad(&l, dz)))
+    if (f->needs[RECURRENT] &&
+        !(f->din[RECURRENT] = kl_sequence_recurrent_grad(l.h0, l.states, dz, l.units)))
         return kl_last_status();
     return KL_OK;
 }
@@ -211,14 +163,10 @@ kl_status kl_op_lstm(kl_tensor *z, kl_tensor *recurrent, kl_tensor *h0, kl_tenso
     if (!z || !recurrent || !h0 || !c0)
         return kl_error_null("lstm", "tensor");
     kl_status status;
-    if (z->dtype == KL_FLOAT32 && recurrent->dtype == KL_FLOAT32) {
+    if (z->dtype == KL_FLOAT32 && recurrent->dtype == KL_FLOAT32)
         status = kl_op_run(&lstm_op, NULL, INPUTS, in, 1 << MASK, 3, out);
-    } else {
-        kl_scope *scope = kl_scope_begin();
-        kl_op_frame frame = {.op = &lstm_op, .inputs = INPUTS, .outputs = 3, .in = in, .out = out};
-        status = scope ? lstm_compose(&frame) : kl_last_status();
-        kl_scope_end_keeping(scope, status ? 0 : 3, out);
-    }
+    else
+        status = kl_sequence_compose(&lstm_op, INPUTS, in, 3, out);
     *result = (kl_lstm_result){out[0], out[1], out[2]};
     return status;
 }

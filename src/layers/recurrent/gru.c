@@ -1,5 +1,7 @@
 /* GRUCell and GRU. */
 #include "layers/recurrent/gates.h"
+#include "ops/gru.h"
+#include "tensor/tensor.h"
 
 static const kl_field cell_fields[] = {KL_CELL_FIELDS(kl_gru_cell_args),
                                        KL_GATE_FIELD(kl_gru_cell_args),
@@ -65,6 +67,9 @@ static kl_status cell_sequence(const kl_layer *self, kl_context *ctx, kl_tensor 
         return status;
     if (bias && a->reset_after && !(run.recurrent_bias = bias_row(bias, 1)))
         return kl_last_status();
+    if (a->reset_after && run.plain && kl_fused_of(a->recurrent_activation) == KL_FUSED_SIGMOID)
+        return kl_op_gru(run.z, run.recurrent, run.recurrent_bias, states[0], mask, sequence,
+                         &states[0]);
     if (!a->reset_after) {
         run.recurrent_gates = kl_op_slice(run.recurrent, 1, 0, 2 * a->units, 1);
         run.recurrent_candidate = kl_op_slice(run.recurrent, 1, 2 * a->units, KL_NONE, 1);

@@ -1,0 +1,20 @@
+/* What the fused recurrent sequences share. */
+#ifndef KL_OPS_SEQUENCE_H
+#define KL_OPS_SEQUENCE_H
+
+#include "ops/common.h"
+
+/* The data of a contiguous float32 tensor, or NULL. */
+float *kl_sequence_floats(kl_tensor *x);
+/* A copy of the last step [b, u] of a [b, t, u] sequence. */
+kl_tensor *kl_sequence_last(kl_tensor *sequence);
+/* The gradient of the recurrent kernel: the states before each step, h0 [b, u] then states
+   [b, t, u], transposed, times the gradient of their products [b, t, width]. */
+kl_tensor *kl_sequence_recurrent_grad(const float *h0, const float *states, kl_tensor *dproduct,
+                                      int64_t units);
+
+/* The op by its composed form, for dtypes that the kernels don't have. */
+kl_status kl_sequence_compose(const kl_op *op, int inputs, kl_tensor **in, int outputs,
+                              kl_tensor **out);
+
+#endif
