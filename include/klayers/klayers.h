@@ -24,6 +24,7 @@
 #include "klayers/layers/convolution.h"
 #include "klayers/layers/core.h"
 #include "klayers/layers/image.h"
+#include "klayers/layers/locally_connected.h"
 #include "klayers/layers/merging.h"
 #include "klayers/layers/normalization.h"
 #include "klayers/layers/pooling.h"

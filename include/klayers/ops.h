@@ -227,6 +227,18 @@ KL_API kl_tensor *kl_op_conv_transpose(kl_tensor *x, kl_tensor *kernel, kl_tenso
 KL_API kl_tensor *kl_op_depthwise_conv(kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
                                        const kl_conv_options *options);
 
+/*
+ * A convolution with a kernel of its own at every place, channels last: kernel [places of the
+ * output, window * in, out], x with 3 or 4 axes. padding "same" puts half of the window, rounded
+ * down, before each axis.
+ */
+typedef struct kl_local_conv_options {
+    int64_t kernel_size[2], strides[2]; /* strides 0 counts as 1 */
+    const char *padding;                /* NULL: "valid"; or "same" */
+} kl_local_conv_options;
+KL_API kl_tensor *kl_op_local_conv(kl_tensor *x, kl_tensor *kernel,
+                                   const kl_local_conv_options *options);
+
 typedef struct kl_pool_options {
     int64_t pool_size[3], strides[3]; /* strides 0: pool_size */
     const char *padding;              /* "valid" or "same" */

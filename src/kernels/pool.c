@@ -7,6 +7,11 @@
 #include "base/thread_pool.h"
 #include "kernels/elementwise_table.h"
 
+enum {
+    IMAGES = 16,   /* with fewer of them, chunks going back have some of the channels */
+    CHANNELS = 16, /* so many or more */
+};
+
 typedef struct pool_job {
     const kl_pool_shape *s;
     kl_split split;
@@ -14,7 +19,14 @@ typedef struct pool_job {
     const void *x, *y, *dy;
     void *out;
     char *scratch; /* of each chunk: one row of channels */
+    /* Going back over windows that overlap: so many chunks share an image's channels; 0: each
+       chunk has rows of the output, as going forward. */
+    int64_t channel_parts;
 } pool_job;
+
+typedef struct channels {
+    int64_t from, count;
+} channels;
 
 typedef struct window {
     int64_t begin[3], end[3], count;
@@ -80,45 +92,47 @@ static void forward_f64(const pool_job *job, int64_t n, int64_t out_at, window w
         y[i] /= (double)win.count;
 }
 
-static void backward_f32(const pool_job *job, int64_t n, int64_t out_at, window win, float *scratch)
+static void backward_f32(const pool_job *job, int64_t n, int64_t out_at, window win, channels part,
+                         float *scratch)
 {
     const kl_pool_shape *s = job->s;
     const kl_elementwise_table *k = kl_elementwise_kernels();
-    int64_t c = s->channels;
-    const float *dy = (const float *)job->dy + out_at * c;
-    float *dx = job->out;
+    int64_t c = s->channels, from = part.from, count = part.count;
+    const float *dy = (const float *)job->dy + out_at * c + from;
+    float *dx = (float *)job->out + from;
     if (job->maximum) {
-        memset(scratch, 0, (size_t)c * sizeof *scratch);
+        memset(scratch, 0, (size_t)count * sizeof *scratch);
     } else {
         float scale = 1.f / (float)win.count;
-        for (int64_t i = 0; i < c; i++)
+        for (int64_t i = 0; i < count; i++)
             scratch[i] = dy[i] * scale;
     }
     FOR_WINDOW(win, place)
     {
         if (job->maximum)
-            k->claim_max_f32(c, (const float *)job->x + place * c,
-                             (const float *)job->y + out_at * c, dy, scratch, dx + place * c);
+            k->claim_max_f32(count, (const float *)job->x + place * c + from,
+                             (const float *)job->y + out_at * c + from, dy, scratch,
+                             dx + place * c);
         else
-            k->accumulate_f32(c, scratch, dx + place * c);
+            k->accumulate_f32(count, scratch, dx + place * c);
     }
 }
 
-static void backward_f64(const pool_job *job, int64_t n, int64_t out_at, window win,
+static void backward_f64(const pool_job *job, int64_t n, int64_t out_at, window win, channels part,
                          double *scratch)
 {
     const kl_pool_shape *s = job->s;
-    int64_t c = s->channels;
-    const double *dy = (const double *)job->dy + out_at * c;
-    double *dx = job->out;
-    memset(scratch, 0, (size_t)c * sizeof *scratch);
+    int64_t c = s->channels, from = part.from, count = part.count;
+    const double *dy = (const double *)job->dy + out_at * c + from;
+    double *dx = (double *)job->out + from;
+    memset(scratch, 0, (size_t)count * sizeof *scratch);
     FOR_WINDOW(win, place)
     {
-        for (int64_t i = 0; i < c; i++) {
+        for (int64_t i = 0; i < count; i++) {
             double share = 1 / (double)win.count;
             if (job->maximum) {
-                share = ((const double *)job->x)[place * c + i] ==
-                                ((const double *)job->y)[out_at * c + i]
+                share = ((const double *)job->x)[place * c + from + i] ==
+                                ((const double *)job->y)[out_at * c + from + i]
                             ? 1 - scratch[i]
                             : 0;
                 scratch[i] += share;
@@ -128,28 +142,34 @@ static void backward_f64(const pool_job *job, int64_t n, int64_t out_at, window 
     }
 }
 
-/* A chunk is a number of images when going back (windows overlap), of output rows otherwise. */
+/* A chunk is a number of output rows or, where windows overlap going back, some channels of an
+   image. */
 static void pool_chunk(void *arg, int64_t chunk)
 {
     const pool_job *job = arg;
     const kl_pool_shape *s = job->s;
-    int64_t rows = s->out[0] * s->out[1];
+    const int64_t rows = s->out[0] * s->out[1];
     int64_t at = kl_split_begin(job->split, chunk), end = kl_split_begin(job->split, chunk + 1);
-    if (job->backward) {
-        at *= rows;
-        end *= rows;
+    channels part = {0, s->channels};
+    if (job->channel_parts) {
+        const kl_split split = {s->channels, job->channel_parts};
+        part.from = kl_split_begin(split, chunk % job->channel_parts);
+        part.count = kl_split_begin(split, chunk % job->channel_parts + 1) - part.from;
+        at = chunk / job->channel_parts * rows;
+        end = at + rows;
     }
     size_t size = job->wide ? sizeof(double) : sizeof(float);
-    void *scratch = job->scratch ? job->scratch + (size_t)chunk * (size_t)s->channels * size : NULL;
+    char *scratch =
+        job->backward ? job->scratch + (size_t)chunk * (size_t)s->channels * size : NULL;
     for (; at < end; at++) {
         int64_t n = at / rows, d = at % rows / s->out[1], h = at % s->out[1];
         for (int64_t w = 0; w < s->out[2]; w++) {
             window win = window_at(s, d, h, w);
             int64_t out_at = at * s->out[2] + w;
             if (job->backward && job->wide)
-                backward_f64(job, n, out_at, win, scratch);
+                backward_f64(job, n, out_at, win, part, (double *)(void *)scratch);
             else if (job->backward)
-                backward_f32(job, n, out_at, win, scratch);
+                backward_f32(job, n, out_at, win, part, (float *)(void *)scratch);
             else if (job->wide)
                 forward_f64(job, n, out_at, win);
             else
@@ -158,18 +178,20 @@ static void pool_chunk(void *arg, int64_t chunk)
     }
 }
 
-static void run_forward(const kl_pool_shape *s, bool maximum, bool wide, const void *x, void *y)
+/* Output rows in chunks of enough work. */
+static kl_split split_rows(const kl_pool_shape *s)
 {
     int64_t rows = s->batch * s->out[0] * s->out[1];
     int64_t work = s->channels * s->in[2];
     if (!s->adaptive)
         work = s->out[2] * s->channels * s->window[0] * s->window[1] * s->window[2];
-    pool_job job = {.s = s,
-                    .maximum = maximum,
-                    .wide = wide,
-                    .x = x,
-                    .out = y,
-                    .split = kl_split_make(rows, 1 + 32768 / (work + 1))};
+    return kl_split_make(rows, 1 + 32768 / (work + 1));
+}
+
+static void run_forward(const kl_pool_shape *s, bool maximum, bool wide, const void *x, void *y)
+{
+    pool_job job = {
+        .s = s, .maximum = maximum, .wide = wide, .x = x, .out = y, .split = split_rows(s)};
     kl_parallel_for(job.split.chunks, pool_chunk, &job);
 }
 
@@ -185,7 +207,15 @@ static bool run_backward(const kl_pool_shape *s, bool maximum, bool wide, const 
                     .y = y,
                     .dy = dy,
                     .out = dx,
-                    .split = kl_split_make(s->batch, 1)};
+                    .split = split_rows(s)};
+    const bool apart = !s->adaptive && s->stride[0] >= s->window[0] && s->stride[1] >= s->window[1];
+    if (!apart) {
+        int64_t parts = s->batch < IMAGES ? (IMAGES - 1) / (s->batch + !s->batch) + 1 : 1;
+        if (parts > s->channels / CHANNELS)
+            parts = s->channels / CHANNELS;
+        job.channel_parts = parts > 1 ? parts : 1;
+        job.split.chunks = s->batch * job.channel_parts;
+    }
     job.scratch = kl_block_alloc((size_t)job.split.chunks * (size_t)s->channels * size + 1);
     if (!job.scratch)
         return false;

@@ -165,7 +165,7 @@ add(
     case("defaults", dict(filters=3, kernel_size=2), x(2, 3, 4, 5, 2)),
     case("same", dict(filters=2, kernel_size=3, padding="same"), x(2, 3, 4, 3, 2)),
     case("strides_2", dict(filters=2, kernel_size=2, strides=2), x(2, 4, 5, 6, 2)),
-    case("strides_mixed_same", dict(filters=2, kernel_size=(2, 3, 1), strides=(1, 2, 3),
+    case("strides_mixed_same", dict(filters=2, kernel_size=(2, 3, 3), strides=(1, 2, 3),
                                     padding="same"), x(1, 4, 5, 6, 2)),
     case("kernel_1", dict(filters=4, kernel_size=1), x(2, 2, 3, 2, 3)),
     case("kernel_1_strides_2", dict(filters=3, kernel_size=1, strides=2), x(2, 3, 4, 5, 2)),
@@ -463,3 +463,62 @@ add(
     error("rank_3", dict(filters=3, kernel_size=3), x(5, 5, 2)),
     error("kernel_larger_than_input", dict(filters=3, kernel_size=5), x(2, 4, 4, 2)),
 )
+
+
+def more(shape):
+    """What every convolution is asked besides: low-rank corrections, policies."""
+    args = dict(filters=3, kernel_size=2)
+    return [
+        case("lora", dict(args, lora_rank=2), x(*shape)),
+        case("mixed_bfloat16", dict(args, activation="relu"), x(*shape), dtype="mixed_bfloat16",
+             grad=False),
+        error("lora_with_constraint", dict(args, lora_rank=2, kernel_constraint="max_norm"),
+              x(*shape)),
+        error("padding_full", args, x(*shape), override={"padding": "full"}),
+        case("lora_alpha_groups", dict(filters=4, kernel_size=2, groups=2, lora_rank=3,
+                                       lora_alpha=5), x(*shape[:-1], 4)),
+    ]
+
+
+add("Conv1D", *more((2, 6, 3)))
+add("Conv3D", *more((1, 3, 2, 4, 3)))
+
+for name, shape, first in (("DepthwiseConv1D", (2, 9, 3), (2, 3, 9)),
+                           ("DepthwiseConv2D", (1, 8, 7, 3), (1, 3, 8, 7)),
+                           ("SeparableConv1D", (2, 9, 3), (2, 3, 9)),
+                           ("SeparableConv2D", (1, 8, 7, 3), (1, 3, 8, 7))):
+    own = {} if name.startswith("Depthwise") else dict(filters=4)
+    both = dict(kernel_size=3, strides=2, dilation_rate=2, **own)
+    add(
+        name,
+        case("strides_and_dilation", both, x(*shape)),
+        case("strides_and_dilation_same", dict(both, padding="same"), x(*shape)),
+        case("strides_and_dilation_first", dict(both, padding="same", depth_multiplier=2, **FIRST),
+             x(*first), last=True, grad=False),
+        case("wide", dict(kernel_size=3, padding="same", **own), x(*shape[:-1], 35), grad=False),
+        case("mixed_bfloat16", dict(kernel_size=3, activation="relu", **own), x(*shape),
+             dtype="mixed_bfloat16", grad=False),
+        error("depth_multiplier_zero", dict(kernel_size=3, **own), x(*shape),
+              override={"depth_multiplier": 0}),
+        error("padding_unknown", dict(kernel_size=3, **own), x(*shape),
+              override={"padding": "full"}),
+        error("kernel_size_zero", dict(kernel_size=3, **own), x(*shape),
+              override={"kernel_size": [0] * (len(shape) - 2)}),
+    )
+
+for rank, shape in ((1, (2, 5, 3)), (2, (1, 4, 3, 3)), (3, (1, 2, 3, 2, 3))):
+    add(
+        f"Conv{rank}DTranspose",
+        case("strides_3_output_padding_2_same", dict(filters=2, kernel_size=3, strides=3,
+                                                     output_padding=2, padding="same"), x(*shape)),
+        case("strides_4_output_padding_1_same", dict(filters=2, kernel_size=5, strides=4,
+                                                     output_padding=1, padding="same"), x(*shape)),
+        case("mixed_bfloat16", dict(filters=2, kernel_size=3, strides=2), x(*shape),
+             dtype="mixed_bfloat16", grad=False),
+        error("output_padding_not_below_strides", dict(filters=2, kernel_size=3, strides=2),
+              x(*shape), override={"output_padding": [2] * rank}),
+        error("even_kernel_without_output_padding",
+              dict(filters=2, kernel_size=2, strides=2, output_padding=0, padding="same"),
+              x(*shape)),
+        error("filters_zero", dict(filters=2, kernel_size=3), x(*shape), override={"filters": 0}),
+    )

@@ -160,7 +160,7 @@ def adaptive_pools(rank):
     def size(value):
         return dict(output_size=tuple(value) if rank > 1 else value[0])
 
-    return [
+    cases = [
         case("uneven", size(target), x(*full)),
         case("one", dict(output_size=1), x(*full), grad=False),
         case("same_size", size(sizes), x(1, *sizes, 2)),
@@ -169,13 +169,32 @@ def adaptive_pools(rank):
         case("larger_than_input", size([4, 3, 5][:rank]), x(1, *[3, 2, 3][:rank], 2)),
         case("batch_1_one_channel", dict(output_size=2), x(1, *sizes, 1)),
         case("odd_channels", size(target), x(1, *sizes, 11)),
-        case("float64", size(target), x(1, *sizes, 2), dtype="float64"),
         case("channels_first", size(target) | FIRST, x(1, 2, *sizes)),
         case("negative_values", size(target), x(1, *sizes, 2, low=-2, high=-1)),
         case("training", dict(output_size=2), x(1, *sizes, 2), training=True),
+        case("ones", dict(output_size=1), x(1, *[1] * rank, 1)),
+        case("one_place_spread", dict(output_size=3), x(2, *[1] * rank, 2), grad=False),
+        case("one_less", size([n - 1 for n in sizes]), x(1, *sizes, 2)),
+        case("prime_sizes", size([5, 3, 2][:rank]), x(1, *[11, 7, 5][:rank], 2), grad=False),
+        case("many_channels", size(target), x(1, *sizes, 40), grad=False),
+        case("channels_first_larger", size([4, 3, 5][:rank]) | FIRST,
+             x(1, 2, *[3, 2, 3][:rank])),
+        case("second_call_other_size", dict(output_size=2), x(1, *sizes, 2),
+             calls=[{"inputs": [x(2, *[n + 1 for n in sizes], 2)]}], grad=False),
+        case("mixed_bfloat16", dict(output_size=2), x(1, *sizes, 2), dtype="mixed_bfloat16",
+             grad=False),
+        error("data_format_unknown", dict(output_size=2), x(*full),
+              override={"data_format": "first"}),
         error("output_size_zero", dict(output_size=2), x(*full),
               override={"output_size": [0] * rank}),
     ]
+    if rank < 3:
+        cases += [
+            case("float64", size(target), x(1, *sizes, 2), dtype="float64"),
+            case("channels_first_float64", size(target) | FIRST, x(1, 3, *sizes),
+                 dtype="float64"),
+        ]
+    return cases
 
 
 def with_pool_size(cases):

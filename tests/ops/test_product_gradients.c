@@ -25,6 +25,11 @@ static kl_tensor *conv(kl_tensor *const *x, kl_tensor *bias, const char *activat
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }
+#define LOCAL(...)                                                                                 \
+    &(const kl_local_conv_options)                                                                 \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 #define POOL(...)                                                                                  \
     &(const kl_pool_options)                                                                       \
     {                                                                                              \
@@ -98,6 +103,13 @@ static kl_tensor *conv(kl_tensor *const *x, kl_tensor *bias, const char *activat
     X(average_pool, kl_op_average_pool(x[0], POOL(.pool_size = {2, 2})), 0, IMAGE) \
     X(average_pool_same, kl_op_average_pool(x[0], POOL(.pool_size = {3, 2}, .strides = {2, 1}, .padding = "same")), 0, IMAGE) \
     X(average_pool_squared, kl_op_square(kl_op_average_pool(x[0], POOL(.pool_size = {3, 3}, .strides = {1, 2}, .padding = "same"))), 0, IMAGE) \
+    X(adaptive_max_pool, kl_op_max_pool(x[0], POOL(.output_size = {3, 2})), 0, {4, {2, 5, 3, 3}, -1, 1}) \
+    X(adaptive_average_pool, kl_op_average_pool(x[0], POOL(.output_size = {3, 4})), 0, {4, {2, 5, 3, 3}, -1, 1}) \
+    X(local_conv1d, kl_op_local_conv(x[0], x[1], LOCAL(.kernel_size = {3}, .strides = {2})), 0, {3, {2, 7, 3}, -1, 1}, {3, {3, 9, 2}, -1, 1}) \
+    X(local_conv2d, kl_op_local_conv(x[0], x[1], LOCAL(.kernel_size = {2, 2})), 0, {4, {2, 3, 3, 2}, -1, 1}, {3, {4, 8, 3}, -1, 1}) \
+    X(local_conv2d_same, kl_op_local_conv(x[0], x[1], LOCAL(.kernel_size = {3, 2}, .strides = {2, 1}, .padding = "same")), 0, {4, {2, 3, 3, 2}, -1, 1}, {3, {6, 12, 2}, -1, 1}) \
+    X(transpose2d_same_output_padding, kl_op_conv_transpose(x[0], x[1], NULL, OPTIONS(.padding = "same", .strides = {2, 3}, .output_padding = {1, 2}, .has_output_padding = true)), 0, {4, {1, 3, 2, 2}, -1, 1}, {4, {3, 3, 2, 2}, -1, 1}) \
+    X(depthwise_strides_dilated, kl_op_depthwise_conv(x[0], x[1], NULL, OPTIONS(.strides = {2, 2}, .dilation = {2, 2}, .padding = "same")), 0, {4, {1, 6, 5, 3}, -1, 1}, {4, {3, 2, 3, 1}, -1, 1}) \
     X(average_pool3d, kl_op_average_pool(x[0], POOL(.pool_size = {2, 2, 2}, .padding = "same")), 0, {5, {1, 3, 3, 3, 2}, -1, 1})
 // clang-format on
 

@@ -200,6 +200,21 @@ static void bad_convolutions_are_refused(void **state)
             "bias");
     refused(kl_op_depthwise_conv(x, draw(2, KL_DIMS(3, 3, 5, 1)), NULL, NULL), "channels");
     refused(kl_op_depthwise_conv(x, draw(2, KL_DIMS(3, 3)), NULL, NULL), "kernel");
+    kl_conv_options even = {
+        .strides = {2, 2}, .padding = "same", .output_padding = {0, 1}, .has_output_padding = true};
+    refused(kl_op_conv_transpose(x, draw(2, KL_DIMS(2, 2, 3, 4)), NULL, &even), "output_padding");
+    kl_tensor *local = draw(2, KL_DIMS(9, 12, 2));
+    refused(kl_op_local_conv(NULL, local, &(kl_local_conv_options){.kernel_size = {1, 1}}), "x");
+    refused(kl_op_local_conv(x, NULL, &(kl_local_conv_options){.kernel_size = {1, 1}}), "kernel");
+    refused(kl_op_local_conv(x, local, NULL), "options");
+    refused(kl_op_local_conv(x, w, &(kl_local_conv_options){.kernel_size = {1, 1}}), "axes");
+    refused(kl_op_local_conv(x, local, &(kl_local_conv_options){.kernel_size = {0, 1}}),
+            "kernel_size");
+    refused(kl_op_local_conv(x, local, &(kl_local_conv_options){.kernel_size = {9, 1}}), "fit");
+    refused(kl_op_local_conv(x, local, &(kl_local_conv_options){.kernel_size = {1, 1}}), "shape");
+    refused(kl_op_local_conv(x, local,
+                             &(kl_local_conv_options){.kernel_size = {1, 1}, .padding = "causal"}),
+            "causal");
     kl_scope_end(scope);
 }
 

@@ -114,6 +114,34 @@ def recurrent():
     keep("recurrent", model, inputs)
 
 
+def convolution():
+    """Every convolution and adaptive pooling, in one, two and three dimensions."""
+    layers = keras.layers
+    image = keras.Input((6, 5, 2), name="image")
+    x = layers.Conv2DTranspose(3, 3, strides=2, output_padding=1)(image)
+    x = layers.SeparableConv2D(4, 3, depth_multiplier=2, activation="relu")(x)
+    x = layers.DepthwiseConv2D(2, depth_multiplier=2, padding="same")(x)
+    x = layers.Conv2D(4, 3, groups=2, lora_rank=2)(x)
+    x = layers.AdaptiveAveragePooling2D((3, 2))(x)
+    line = layers.Reshape((6, 4))(x)
+    line = layers.Conv1D(4, 2, padding="causal", dilation_rate=2)(line)
+    line = layers.SeparableConv1D(3, 2)(line)
+    line = layers.DepthwiseConv1D(2)(line)
+    line = layers.Conv1DTranspose(2, 3, strides=2, padding="same")(line)
+    line = layers.AdaptiveMaxPooling1D(3)(line)
+    cube = layers.Reshape((2, 3, 2, 2))(x)
+    cube = layers.Conv3DTranspose(2, 2, strides=(1, 2, 2))(cube)
+    cube = layers.Conv3D(2, 2, padding="same")(cube)
+    cube = layers.AdaptiveAveragePooling3D((2, 3, 2))(cube)
+    cube = layers.AdaptiveMaxPooling3D(2)(cube)
+    model = keras.Model(image, [line, cube])
+    for weight in model.weights:
+        if weight.name.startswith("lora"):
+            shape = weight.shape
+            weight.assign(np.linspace(-0.5, 0.5, int(np.prod(shape))).reshape(shape))
+    keep("convolution", model, np.linspace(-1, 1, 120, dtype="float32").reshape(2, 6, 5, 2))
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     os.makedirs(HERE, exist_ok=True)
@@ -122,3 +150,4 @@ if __name__ == "__main__":
     table()
     attention()
     recurrent()
+    convolution()

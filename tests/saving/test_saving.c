@@ -134,6 +134,11 @@ static void test_sequential(void **state)
     check_file("sequential");
 }
 
+static void test_convolution(void **state)
+{
+    check_file("convolution");
+}
+
 static void test_attention(void **state)
 {
     check_file("attention");
@@ -216,7 +221,8 @@ int main(void)
 #ifdef KL_HAVE_SAVING
         cmocka_unit_test(test_functional), cmocka_unit_test(test_sequential),
         cmocka_unit_test(test_table),      cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_recurrent),  cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_recurrent),  cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_hostile),
 #endif
         cmocka_unit_test(test_bad_input),
     };

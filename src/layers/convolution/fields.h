@@ -4,7 +4,7 @@
 
 #include "klayers/layer.h"
 
-#define KL_CONV_FIELDS(T, rank, paddings)                                                          \
+#define KL_CONV_FIELDS_PLAIN(T, rank, paddings)                                                    \
     {"kernel_size",                                                                                \
      KL_FIELD_DIMS,                                                                                \
      offsetof(T, kernel_size),                                                                     \
@@ -21,13 +21,14 @@
          "valid",                                                                                  \
          .doc = "valid: none; same: zeros around; causal: zeros before",                           \
          .choices = paddings},                                                                     \
-        {"data_format",                                                                            \
-         KL_FIELD_STRING,                                                                          \
-         offsetof(T, data_format),                                                                 \
-         "channels_last",                                                                          \
-         .doc = "where the channels stand",                                                        \
-         .choices = "channels_last|channels_first",                                                \
-         .flags = KL_FIELD_OPTIONAL},                                                              \
+    {                                                                                              \
+        "data_format", KL_FIELD_STRING, offsetof(T, data_format), "channels_last",                 \
+            .doc = "where the channels stand", .choices = "channels_last|channels_first",          \
+            .flags = KL_FIELD_OPTIONAL                                                             \
+    }
+
+#define KL_CONV_FIELDS(T, rank, paddings)                                                          \
+    KL_CONV_FIELDS_PLAIN(T, rank, paddings),                                                       \
     {                                                                                              \
         "dilation_rate", KL_FIELD_DIMS, offsetof(T, dilation_rate), "1",                           \
             .doc = "spacing of the window's points", .min = 1, .max = 2147483647, .count = rank    \
