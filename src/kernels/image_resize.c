@@ -362,6 +362,17 @@ bool kl_resize_images_grad(const kl_resize *r, const float *dy, float *dx)
     return true;
 }
 
+void kl_round_to_bytes(int64_t count, const float *in, uint8_t *out)
+{
+    /* Beyond 2^23 a float has no fraction: the sum rounds. */
+    const float shift = 12582912.F;
+    for (int64_t i = 0; i < count; i++) {
+        float v = in[i] > 0 ? in[i] : 0;
+        v = v < 255 ? v : 255;
+        out[i] = (uint8_t)(int32_t)(v + shift - shift);
+    }
+}
+
 typedef struct nearest_job {
     const kl_resize *resize;
     kl_split split;

@@ -36,6 +36,9 @@ bool kl_resize_axis_make(kl_resize_axis *axis, kl_resize_method method, bool ant
                          int64_t out);
 void kl_resize_axis_free(kl_resize_axis *axis);
 
+/* Values rounded, halves to even, and held within 0 and 255. */
+void kl_round_to_bytes(int64_t count, const float *in, uint8_t *out);
+
 /* False: out of memory. */
 bool kl_resize_images(const kl_resize *resize, const void *in, float *out);
 /* The adjoint on dy, added to dx. */

@@ -62,15 +62,23 @@ static kl_tensor *pad_to_ratio(const kl_image_input *in, const kl_resizing_args 
     return above || before ? kl_op_pad(in->x, pads, "constant", a->fill_value) : in->x;
 }
 
+static kl_tensor *to_bytes(const kl_tensor *y)
+{
+    kl_tensor *out = kl_empty(KL_UINT8, y->rank, y->shape);
+    if (out && out->buffer && y->buffer)
+        kl_round_to_bytes(y->size, (const float *)(const void *)y->data, (uint8_t *)out->data);
+    return out;
+}
+
 /* Integers are rounded and held within their type's range. */
 static kl_tensor *back_to(kl_tensor *y, kl_dtype dtype)
 {
     if (!y || (kl_dtype)y->dtype == dtype)
         return y;
+    if (dtype == KL_UINT8 && y->dtype == KL_FLOAT32 && y->contiguous)
+        return to_bytes(y);
     if (!kl_dtype_is_float(dtype))
         y = kl_op_round(y);
-    if (dtype == KL_UINT8)
-        y = kl_op_clip(y, 0, 255);
     return kl_op_cast(y, dtype);
 }
 
