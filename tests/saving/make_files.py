@@ -142,6 +142,41 @@ def convolution():
     keep("convolution", model, np.linspace(-1, 1, 120, dtype="float32").reshape(2, 6, 5, 2))
 
 
+def augmentation():
+    """Every layer on images but Equalization, which Keras can't put in a model; at inference only
+    the deterministic ones change them."""
+    layers = keras.layers
+    model = keras.Sequential([
+        keras.Input((12, 11, 3)), layers.CenterCrop(11, 10),
+        layers.Pipeline([layers.RandomFlip(seed=1), layers.RandomRotation(0.1)]),
+        layers.RandomTranslation(0.1, (-0.1, 0.2), fill_mode="wrap"),
+        layers.RandomZoom((-0.2, 0.1), 0.3), layers.RandomPerspective(scale=0.2),
+        layers.RandomElasticTransform(), layers.RandomContrast(0.2),
+        layers.RandomBrightness(0.2, value_range=(0, 255)), layers.RandomErasing(fill_value=3.0),
+        layers.RandomHue(0.2), layers.RandomSaturation(0.3), layers.RandomSharpness(0.3),
+        layers.RandomGrayscale(), layers.RandomInvert(0.2), layers.RandomPosterization((3, 6)),
+        layers.RandomColorDegeneration(0.2), layers.RandomGaussianBlur(0.5, 5, 0.5),
+        layers.RandomColorJitter(brightness_factor=0.1, hue_factor=0.1), layers.AutoContrast(),
+        layers.Solarization(0.2, 0.3), layers.RandAugment(factor=0.2),
+        layers.AugMix(factor=0.2), layers.CutMix(), layers.MixUp(),
+        layers.ContrastLimitedAdaptiveHistogramEqualization(tile_grid_size=(2, 2)),
+        layers.Resizing(4, 3, interpolation="bicubic", antialias=True),
+        layers.Flatten(), layers.Dense(2, kernel_initializer=keras.initializers.Constant(1e-3))])
+    keep("augmentation", model, np.arange(792, dtype="float32").reshape(2, 12, 11, 3) % 251)
+
+
+def sound():
+    layers = keras.layers
+    wave = keras.Input((300,), name="wave")
+    bands = layers.MelSpectrogram(fft_length=64, sequence_stride=50, num_mel_bins=6,
+                                  sampling_rate=2000)(wave)
+    spectrum = layers.STFTSpectrogram(frame_length=32, mode="psd")(layers.Reshape((300, 1))(wave))
+    small = keras.initializers.RandomUniform(-0.01, 0.01, seed=1)
+    outputs = [layers.Dense(2, kernel_initializer=small)(layers.Flatten()(bands)), spectrum]
+    model = keras.Model(wave, outputs)
+    keep("sound", model, np.sin(np.arange(600, dtype="float32").reshape(2, 300) ** 1.1))
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     os.makedirs(HERE, exist_ok=True)
@@ -151,3 +186,5 @@ if __name__ == "__main__":
     attention()
     recurrent()
     convolution()
+    augmentation()
+    sound()

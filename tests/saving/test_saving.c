@@ -149,6 +149,16 @@ static void test_recurrent(void **state)
     check_file("recurrent");
 }
 
+static void test_augmentation(void **state)
+{
+    check_file("augmentation");
+}
+
+static void test_sound(void **state)
+{
+    check_file("sound");
+}
+
 static void test_table(void **state)
 {
     check_file("table");
@@ -219,9 +229,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef KL_HAVE_SAVING
-        cmocka_unit_test(test_functional), cmocka_unit_test(test_sequential),
-        cmocka_unit_test(test_table),      cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_recurrent),  cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_functional),   cmocka_unit_test(test_sequential),
+        cmocka_unit_test(test_augmentation), cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_table),        cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_convolution),
         cmocka_unit_test(test_hostile),
 #endif
         cmocka_unit_test(test_bad_input),
