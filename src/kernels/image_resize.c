@@ -10,7 +10,7 @@
 #include "kernels/isa.h"
 
 /* Elements of output below which a chunk isn't worth a thread. */
-#define GRAIN 16384
+#define GRAIN 4096
 
 static const kl_resize_table *table(void)
 {
