@@ -252,12 +252,13 @@ UNARY_FORMULAS(DEFINE_UNARY, double, D)
     static void M(binary_##name)(int64_t n, const T *a, int64_t sa, const T *b, int64_t sb,        \
                                  T *out)                                                           \
     {                                                                                              \
-        if (sa == 1 && sb == 1) {                                                                  \
+        const bool scalar = kl_binary_is_scalar(KL_BINARY_##name);                                 \
+        if (!scalar && sa == 1 && sb == 1) {                                                       \
             BINARY_LOOP(T, f, a[i], b[i])                                                          \
-        } else if (sa == 1 && sb == 0) {                                                           \
+        } else if (!scalar && sa == 1 && sb == 0) {                                                \
             const T fixed = b[0];                                                                  \
             BINARY_LOOP(T, f, a[i], fixed)                                                         \
-        } else if (sa == 0 && sb == 1) {                                                           \
+        } else if (!scalar && sa == 0 && sb == 1) {                                                \
             const T fixed = a[0];                                                                  \
             BINARY_LOOP(T, f, fixed, b[i])                                                         \
         } else {                                                                                   \

@@ -38,6 +38,12 @@ static inline bool kl_unary_is_scalar(kl_unary op)
     }
 }
 
+/* The same of functions of two numbers. */
+static inline bool kl_binary_is_scalar(kl_binary op)
+{
+    return op == KL_BINARY_MOD || op == KL_BINARY_POW || op == KL_BINARY_ATAN2;
+}
+
 /* The functions on float64 are in the portable table alone. */
 typedef struct kl_elementwise_table {
     void (*unary_f32[KL_UNARY_COUNT])(const kl_unary_params *, int64_t, const float *, float *);
