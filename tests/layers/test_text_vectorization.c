@@ -163,6 +163,72 @@ static void test_tf_idf(void **state)
     kl_layer_release(layer);
 }
 
+/* Many texts of varied words; released by the caller. */
+static kl_tensor *many_texts(int64_t count)
+{
+    char(*texts)[160] = malloc((size_t)count * sizeof *texts);
+    const char **list = malloc((size_t)count * sizeof *list);
+    assert_true(texts && list);
+    for (int64_t i = 0; i < count; i++) {
+        int used = 0;
+        for (int64_t k = 0; k < i % 11; k++)
+            used += snprintf(texts[i] + used, sizeof texts[i] - (size_t)used, "W%lld, ",
+                             (long long)(i * 7919 % (k * k * 40 + 3)));
+        texts[i][used] = '\0';
+        list[i] = texts[i];
+    }
+    kl_tensor *x = kl_from_strings(1, &count, list);
+    free(list);
+    free(texts);
+    return x;
+}
+
+static void check_same(kl_tensor *a, kl_tensor *b)
+{
+    assert_true(a && b && kl_tensor_size(a) == kl_tensor_size(b));
+    if (kl_tensor_dtype(a) == KL_STRING) {
+        for (int64_t i = 0; i < kl_tensor_size(a); i++) {
+            kl_string x = kl_tensor_string_at(a, i), y = kl_tensor_string_at(b, i);
+            assert_int_equal(x.length, y.length);
+            assert_memory_equal(x.at, y.at, x.length);
+        }
+    } else {
+        size_t bytes = (size_t)kl_tensor_size(a) * kl_dtype_size(kl_tensor_dtype(a));
+        assert_memory_equal(kl_tensor_data(a), kl_tensor_data(b), bytes);
+    }
+    kl_release(a);
+    kl_release(b);
+}
+
+static void test_threads(void **state)
+{
+    const struct {
+        const char *mode;
+        int64_t length, ngrams;
+    } cases[] = {{"int", KL_NONE, KL_NONE},    {"int", 4, KL_NONE},    {"int", 0, 2},
+                 {"multi_hot", KL_NONE, 2},    {"tf_idf", KL_NONE, 1}, {"count", KL_NONE, KL_NONE},
+                 {"one_hot", KL_NONE, KL_NONE}};
+    kl_tensor *x = many_texts(300);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kl_layer *layers[2];
+        kl_tensor *outputs[2];
+        for (int k = 0; k < 2; k++) {
+            kl_set_num_threads(k ? 4 : 1);
+            layers[k] = kl_text_vectorization(.output_mode = cases[i].mode,
+                                              .output_sequence_length = cases[i].length,
+                                              .ngrams = cases[i].ngrams);
+            assert_int_equal(kl_layer_adapt(layers[k], x), KL_OK);
+            outputs[k] = kl_call(layers[k], x);
+        }
+        check_same(kl_get_vocabulary(layers[0], true), kl_get_vocabulary(layers[1], true));
+        check_same(outputs[0], outputs[1]);
+        kl_layer_release(layers[0]);
+        kl_layer_release(layers[1]);
+    }
+    kl_set_num_threads(0);
+    kl_release(x);
+}
+
 static kl_tensor *reversed_words(kl_tensor *texts, void *user)
 {
     ++*(int *)user;
@@ -393,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_config),        cmocka_unit_test(test_assets),
         cmocka_unit_test(test_bad_arguments), cmocka_unit_test(test_bad_calls),
         cmocka_unit_test(test_shapes),        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

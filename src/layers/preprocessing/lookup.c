@@ -64,6 +64,19 @@ int64_t kl_lookup_id(const kl_lookup *l, kl_string token)
     return at < 0 ? kl_lookup_start(l) - l->oov_count : kl_lookup_start(l) + at;
 }
 
+void kl_lookup_ids(const kl_lookup *l, const kl_string *tokens, size_t count, int64_t *ids)
+{
+    int64_t start = kl_lookup_start(l), unknown = start - l->oov_count;
+    int64_t masked = l->mode == KL_LOOKUP_INT ? 0 : -1;
+    size_t mask_length = l->mask_token ? strlen(l->mask_token) : SIZE_MAX;
+    kl_string_table_find_all(&l->tokens, tokens, count, ids);
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = ids[i] < 0 ? unknown : start + ids[i];
+        if (tokens[i].length == mask_length && is_text(tokens[i], l->mask_token))
+            ids[i] = masked;
+    }
+}
+
 /* ---- Setting -------------------------------------------------------------------------------- */
 
 /* The special token that has this id. */
@@ -244,34 +257,12 @@ kl_status kl_lookup_set_from_file(kl_lookup *l, const char *path)
 
 kl_status kl_lookup_count(kl_lookup *l, kl_string token, int64_t document)
 {
-    kl_token_counts *c = &l->counts;
-    bool added;
-    int64_t i = kl_string_table_add(&c->tokens, token.at, token.length, &added);
-    if (i < 0)
-        return kl_last_status();
-    if (i >= c->capacity) {
-        int64_t capacity = c->capacity ? 2 * c->capacity : 64;
-        struct kl_token_count *grown = kl_realloc_array(c->at, (size_t)capacity, sizeof *grown);
-        if (!grown)
-            return KL_ERROR_MEMORY;
-        c->at = grown;
-        c->capacity = capacity;
-    }
-    if (added)
-        c->at[i] = (struct kl_token_count){.last_document = -1};
-    c->at[i].count++;
-    if (c->at[i].last_document != document) {
-        c->at[i].last_document = document;
-        c->at[i].documents++;
-    }
-    return KL_OK;
+    return kl_token_counts_add(&l->counts, &token, 1, document) ? KL_OK : kl_last_status();
 }
 
 void kl_lookup_forget(kl_lookup *l)
 {
-    kl_string_table_clear(&l->counts.tokens);
-    kl_free(l->counts.at);
-    l->counts = (kl_token_counts){0};
+    kl_token_counts_clear(&l->counts);
 }
 
 typedef struct ranked_token {

@@ -2,8 +2,8 @@
 #ifndef KL_LAYERS_PREPROCESSING_LOOKUP_H
 #define KL_LAYERS_PREPROCESSING_LOOKUP_H
 
-#include "base/string_table.h"
 #include "layers/layer.h"
+#include "layers/preprocessing/token_counts.h"
 
 typedef enum kl_lookup_mode {
     KL_LOOKUP_INT,
@@ -15,15 +15,6 @@ typedef enum kl_lookup_mode {
 
 /* By Keras's name ("binary" and "tf-idf" are old ones); false if it is none. */
 bool kl_lookup_mode_from_name(const char *name, kl_lookup_mode *out);
-
-/* What adapt has seen of each token. */
-typedef struct kl_token_counts {
-    kl_string_table tokens;
-    struct kl_token_count {
-        int64_t count, documents, last_document;
-    } * at;
-    int64_t capacity, documents;
-} kl_token_counts;
 
 /* Layers with a vocabulary have this in their state, right behind the arguments. */
 typedef struct kl_lookup {
@@ -45,6 +36,7 @@ int64_t kl_lookup_size(const kl_lookup *l);
 int64_t kl_lookup_depth(const kl_lookup *l);
 /* The id of a token; -1: to be left out of rows (the mask token). */
 int64_t kl_lookup_id(const kl_lookup *l, kl_string token);
+void kl_lookup_ids(const kl_lookup *l, const kl_string *tokens, size_t count, int64_t *ids);
 /* Sets the vocabulary, with or without the special tokens in front. On an error the one before
    stays. */
 kl_status kl_lookup_set(kl_lookup *l, const kl_string *tokens, int64_t count, kl_floats idf);

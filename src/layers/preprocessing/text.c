@@ -2,23 +2,40 @@
 
 #include <string.h>
 #include "base/alloc.h"
+#include "base/pool.h"
 
-void kl_token_row_clear(kl_token_row *row)
+void kl_text_set_map(kl_text_options *options, bool lower, bool strip_punctuation)
 {
-    row->used = row->count = 0;
-    row->failed = false;
+    for (int c = 0; c < 256; c++) {
+        /* ASCII alone, as tf.strings.lower does. */
+        unsigned entry = (unsigned)(lower && c >= 'A' && c <= 'Z' ? c + 32 : c);
+        if (c == ' ' || (c >= '\t' && c <= '\r'))
+            entry |= KL_TEXT_SPACE;
+        else if (strip_punctuation && c > ' ' && c < 127 &&
+                 strchr("!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'", c))
+            entry |= KL_TEXT_DROPS;
+        options->map[c] = (uint16_t)entry;
+    }
 }
 
 void kl_token_row_free(kl_token_row *row)
 {
-    kl_free(row->bytes);
-    kl_free(row->spans);
+    kl_block_free(row->bytes);
+    kl_block_free(row->spans);
     *row = (kl_token_row){0};
 }
 
-kl_string kl_token_row_at(const kl_token_row *row, size_t i)
+/* A larger block with the first `used` bytes of the one before, which is freed; NULL without
+   memory. */
+static void *grow_block(void *block, size_t used, size_t size)
 {
-    return (kl_string){row->bytes ? row->bytes + row->spans[i].at : "", row->spans[i].length};
+    void *grown = kl_block_alloc(size);
+    if (!grown)
+        return NULL;
+    if (used)
+        memcpy(grown, block, used);
+    kl_block_free(block);
+    return grown;
 }
 
 /* Room for `length` more bytes; the row is marked as failed without memory. */
@@ -32,10 +49,10 @@ static char *reserve(kl_token_row *row, size_t length)
         return NULL;
     }
     if (needed > row->capacity || !row->bytes) {
-        size_t capacity = row->capacity ? row->capacity : 256;
+        size_t capacity = row->capacity ? row->capacity : 4096;
         while (capacity < needed)
             capacity = capacity > SIZE_MAX / 2 ? needed : 2 * capacity;
-        char *grown = kl_realloc(row->bytes, capacity);
+        char *grown = grow_block(row->bytes, row->used, capacity);
         if (!grown) {
             row->failed = true;
             return NULL;
@@ -62,8 +79,9 @@ static void add_span(kl_token_row *row, size_t at, size_t length)
     if (row->failed)
         return;
     if (row->count == row->span_capacity) {
-        size_t capacity = row->span_capacity ? 2 * row->span_capacity : 64;
-        struct kl_span *grown = kl_realloc_array(row->spans, capacity, sizeof *grown);
+        size_t capacity = row->span_capacity ? 2 * row->span_capacity : 256;
+        struct kl_span *grown =
+            grow_block(row->spans, row->count * sizeof *grown, capacity * sizeof *grown);
         if (!grown) {
             row->failed = true;
             return;
@@ -72,46 +90,6 @@ static void add_span(kl_token_row *row, size_t at, size_t length)
         row->span_capacity = capacity;
     }
     row->spans[row->count++] = (struct kl_span){at, length};
-}
-
-static bool is_punctuation(char c)
-{
-    return c > ' ' && c < 127 && strchr("!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'", c);
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* ASCII alone, as tf.strings.lower does. Returns where the text begins. */
-static size_t standardize(kl_token_row *row, const kl_text_options *options, kl_string text)
-{
-    size_t start = row->used;
-    char *to = reserve(row, text.length);
-    if (!to)
-        return start;
-    for (size_t i = 0; i < text.length; i++) {
-        char c = text.at[i];
-        if (options->strip_punctuation && is_punctuation(c))
-            continue;
-        *to++ = options->lower && c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-    }
-    row->used = (size_t)(to - row->bytes);
-    return start;
-}
-
-static void split_by_space(kl_token_row *row, size_t start, size_t end)
-{
-    for (size_t at = start; at < end && !row->failed;) {
-        while (at < end && is_space(row->bytes[at]))
-            at++;
-        size_t first = at;
-        while (at < end && !is_space(row->bytes[at]))
-            at++;
-        if (at > first)
-            add_span(row, first, at - first);
-    }
 }
 
 /* Bytes of the character at `s`; *good is false if they are a broken piece of one. */
@@ -162,11 +140,32 @@ static void take_token(void *sink, kl_string token)
     add_span(row, at, token.length);
 }
 
-void kl_token_row_add_text(kl_token_row *row, const kl_text_options *options, kl_string text)
+static void split_by_space(kl_token_row *row, const kl_text_options *options, kl_string text)
 {
-    size_t start = standardize(row, options, text), end = row->used;
-    if (row->failed)
+    char *to = text.length ? reserve(row, text.length) : NULL;
+    kl_text_cursor cursor = {text.at, text.at + text.length, to, to};
+    kl_string tokens[KL_TOKENS_AT_ONCE];
+    size_t count;
+    while (to && (count = kl_text_cut(options->map, &cursor, tokens, KL_TOKENS_AT_ONCE))) {
+        for (size_t i = 0; i < count; i++)
+            add_span(row, (size_t)(tokens[i].at - row->bytes), tokens[i].length);
+    }
+    if (to)
+        row->used = (size_t)(cursor.to - row->bytes);
+}
+
+static void add_text(kl_token_row *row, const kl_text_options *options, kl_string text)
+{
+    if (options->split == KL_SPLIT_WHITESPACE && !options->split_function) {
+        split_by_space(row, options, text);
         return;
+    }
+    size_t start = row->used;
+    char *to = reserve(row, text.length);
+    if (!to)
+        return;
+    size_t end = (size_t)(kl_text_translate(options->map, text.at, text.length, to) - row->bytes);
+    row->used = end;
     if (options->split_function) {
         /* The row's memory moves while tokens are added. */
         char *copy = kl_strndup(row->bytes ? row->bytes + start : "", end - start);
@@ -176,8 +175,6 @@ void kl_token_row_add_text(kl_token_row *row, const kl_text_options *options, kl
         }
         options->split_function((kl_string){copy, end - start}, take_token, row, options->user);
         kl_free(copy);
-    } else if (options->split == KL_SPLIT_WHITESPACE) {
-        split_by_space(row, start, end);
     } else if (options->split == KL_SPLIT_CHARACTER) {
         split_by_character(row, start, end);
     } else {
@@ -185,28 +182,76 @@ void kl_token_row_add_text(kl_token_row *row, const kl_text_options *options, kl
     }
 }
 
-void kl_token_row_make_ngrams(kl_token_row *row, const kl_text_options *options)
+/* Replaces the tokens by their n-grams, if there are any to make: pieces of all tokens joined by
+   spaces. */
+static void make_ngrams(kl_token_row *row, const kl_text_options *options)
 {
-    if (!options->ngrams || row->failed)
-        return;
     size_t tokens = row->count;
+    for (size_t i = 0; i < tokens && !row->failed; i++) {
+        struct kl_span *span = &row->spans[i];
+        if (!reserve(row, span->length + 1))
+            return;
+        span->at = append(row, row->bytes + span->at, span->length);
+        append(row, " ", 1);
+    }
     for (size_t i = 0; i < options->ngram_count; i++) {
         size_t width = (size_t)options->ngrams[i];
         for (size_t first = 0; width <= tokens && first <= tokens - width; first++) {
-            size_t start = row->used;
-            for (size_t k = first; k < first + width; k++) {
-                struct kl_span span = row->spans[k];
-                if (!reserve(row, span.length + 1))
-                    return;
-                if (k > first)
-                    append(row, " ", 1);
-                append(row, row->bytes + span.at, span.length);
-            }
-            add_span(row, start, row->used - start);
+            struct kl_span last = row->spans[first + width - 1];
+            size_t at = row->spans[first].at;
+            add_span(row, at, last.at + last.length - at);
             if (row->failed)
                 return;
         }
     }
     row->count -= tokens;
     memmove(row->spans, row->spans + tokens, row->count * sizeof *row->spans);
+}
+
+/* Tokens that are neither kept nor joined go straight from the text. */
+static bool read_directly(kl_token_row *row, const kl_text_options *options, kl_string text,
+                          kl_tokens_fn *take, void *user)
+{
+    char *to = text.length ? reserve(row, text.length) : NULL;
+    kl_text_cursor cursor = {text.at, text.at + text.length, to, to};
+    kl_string tokens[KL_TOKENS_AT_ONCE];
+    size_t count;
+    while (to && (count = kl_text_cut(options->map, &cursor, tokens, KL_TOKENS_AT_ONCE))) {
+        if (!take(user, tokens, count))
+            return false;
+    }
+    return !row->failed;
+}
+
+static void hand_on(const kl_token_row *row, kl_tokens_fn *take, void *user)
+{
+    kl_string tokens[KL_TOKENS_AT_ONCE];
+    for (size_t done = 0, some; done < row->count; done += some) {
+        some = row->count - done < KL_TOKENS_AT_ONCE ? row->count - done : KL_TOKENS_AT_ONCE;
+        for (size_t i = 0; i < some; i++) {
+            struct kl_span span = row->spans[done + i];
+            tokens[i] = (kl_string){row->bytes ? row->bytes + span.at : "", span.length};
+        }
+        if (!take(user, tokens, some))
+            return;
+    }
+}
+
+bool kl_text_read(kl_token_row *row, const kl_text_options *options, const kl_string *texts,
+                  size_t count, kl_tokens_fn *take, void *user)
+{
+    row->used = row->count = 0;
+    row->failed = false;
+    if (options->split == KL_SPLIT_WHITESPACE && !options->split_function && !options->ngrams) {
+        for (size_t i = 0; i < count && read_directly(row, options, texts[i], take, user); i++)
+            ;
+        return !row->failed;
+    }
+    for (size_t i = 0; i < count && !row->failed; i++)
+        add_text(row, options, texts[i]);
+    if (options->ngrams && !row->failed)
+        make_ngrams(row, options);
+    if (!row->failed)
+        hand_on(row, take, user);
+    return !row->failed;
 }

@@ -3,15 +3,18 @@
 #include "base/alloc.h"
 #include "klayers/layers/preprocessing.h"
 #include "layers/layer.h"
-#include "layers/preprocessing/lookup.h"
-#include "layers/preprocessing/text.h"
+#include "layers/preprocessing/text_encode.h"
 #include "tensor/tensor.h"
+
+/* The most threads that learn at once. */
+enum { LANES = 16 };
 
 typedef struct text_state {
     kl_text_vectorization_args args;
     kl_lookup lookup;
     kl_text_options options;
-    int64_t *ngrams; /* owned: 1..args.ngrams */
+    int64_t *ngrams;                  /* owned: 1..args.ngrams */
+    kl_token_counts lanes[LANES - 1]; /* while learning, beside the lookup's */
 } text_state;
 _Static_assert(offsetof(text_state, lookup) == sizeof(kl_text_vectorization_args),
                "where the vocabulary's functions find it");
@@ -111,13 +114,12 @@ static kl_status set_options(text_state *s)
 {
     const kl_text_vectorization_args *a = &s->args;
     kl_text_options *o = &s->options;
-    o->lower = a->standardize && strncmp(a->standardize, "lower", 5) == 0;
-    o->strip_punctuation = a->standardize && strstr(a->standardize, "strip_punctuation");
+    bool standardizes = a->standardize && !a->standardize_function;
+    kl_text_set_map(o, standardizes && strncmp(a->standardize, "lower", 5) == 0,
+                    standardizes && strstr(a->standardize, "strip_punctuation"));
     o->split = !a->split                        ? KL_SPLIT_NONE
                : !strcmp(a->split, "character") ? KL_SPLIT_CHARACTER
                                                 : KL_SPLIT_WHITESPACE;
-    if (a->standardize_function)
-        o->lower = o->strip_punctuation = false;
     o->split_function = a->split_function;
     o->user = a->user;
     o->ngrams = a->ngrams_list.at;
@@ -167,53 +169,9 @@ static void text_destroy(void *self)
 {
     text_state *s = kl_layer_state(self);
     kl_lookup_free(&s->lookup);
+    for (int i = 0; i < LANES - 1; i++)
+        kl_token_counts_clear(&s->lanes[i]);
     kl_free(s->ngrams);
-}
-
-static bool splits(const text_state *s)
-{
-    return s->options.split != KL_SPLIT_NONE || s->options.split_function;
-}
-
-/* ---- Samples -------------------------------------------------------------------------------- */
-
-/* How the elements of an input are grouped into samples, which have a token axis of their own. */
-typedef struct samples {
-    int rank; /* of the axes before the tokens' */
-    int64_t shape[KL_MAX_RANK];
-    int64_t count, texts; /* samples, and texts of each */
-} samples;
-
-static kl_status group_samples(const text_state *s, int rank, const int64_t *shape, samples *out)
-{
-    *out = (samples){.count = 1, .texts = 1};
-    if (splits(s)) {
-        if (rank > 1 && shape[rank - 1] != 1)
-            return kl_error(KL_ERROR_SHAPE,
-                            "when splitting texts, the input's rank must be 1 or its last "
-                            "dimension 1, got rank %d with last dimension %lld",
-                            rank, (long long)shape[rank - 1]);
-        out->rank = rank > 1 ? rank - 1 : rank;
-    } else if (rank > 0) {
-        out->rank = rank - 1;
-        out->texts = shape[rank - 1];
-    }
-    for (int i = 0; i < out->rank; i++) {
-        out->shape[i] = shape[i];
-        out->count *= shape[i];
-    }
-    return KL_OK;
-}
-
-/* The tokens of sample `index`; false when memory ran out. */
-static kl_status read_sample(const text_state *s, const kl_tensor *x, const samples *group,
-                             int64_t index, kl_token_row *row)
-{
-    kl_token_row_clear(row);
-    for (int64_t i = 0; i < group->texts && !row->failed; i++)
-        kl_token_row_add_text(row, &s->options, kl_tensor_string_at(x, index * group->texts + i));
-    kl_token_row_make_ngrams(row, &s->options);
-    return row->failed ? KL_ERROR_MEMORY : KL_OK;
 }
 
 /* Strings, standardized by the user's function if there is one. */
@@ -235,121 +193,6 @@ static kl_tensor *take_strings(const text_state *s, kl_tensor *x)
 }
 
 /* ---- The call ------------------------------------------------------------------------------- */
-
-/* All samples' ids, one after another. */
-typedef struct id_rows {
-    int64_t *ids, count, capacity;
-    int64_t *ends; /* by sample */
-    int64_t longest;
-} id_rows;
-
-static kl_status add_id(id_rows *rows, int64_t id)
-{
-    if (rows->count == rows->capacity) {
-        int64_t capacity = rows->capacity ? 2 * rows->capacity : 256;
-        int64_t *grown = kl_realloc_array(rows->ids, (size_t)capacity, sizeof *grown);
-        if (!grown)
-            return KL_ERROR_MEMORY;
-        rows->ids = grown;
-        rows->capacity = capacity;
-    }
-    rows->ids[rows->count++] = id;
-    return KL_OK;
-}
-
-static kl_status find_ids(const text_state *s, const kl_tensor *x, const samples *group,
-                          id_rows *rows)
-{
-    kl_token_row row = {0};
-    rows->ends = kl_malloc_array((size_t)group->count + 1, sizeof *rows->ends);
-    kl_status status = rows->ends ? KL_OK : KL_ERROR_MEMORY;
-    for (int64_t i = 0; !status && i < group->count; i++) {
-        status = read_sample(s, x, group, i, &row);
-        for (size_t k = 0; !status && k < row.count; k++)
-            status = add_id(rows, kl_lookup_id(&s->lookup, kl_token_row_at(&row, k)));
-        rows->ends[i] = rows->count;
-        if (!status && (int64_t)row.count > rows->longest)
-            rows->longest = (int64_t)row.count;
-    }
-    kl_token_row_free(&row);
-    return status;
-}
-
-static kl_tensor *put_ints(const samples *group, const id_rows *rows, int rank,
-                           const int64_t *shape, int64_t width)
-{
-    kl_tensor *out = kl_zeros(KL_INT64, rank, shape);
-    int64_t *to = out ? (int64_t *)(void *)out->data : NULL, from = 0;
-    for (int64_t i = 0; to && i < group->count; i++) {
-        for (int64_t k = 0; k < width && from + k < rows->ends[i]; k++)
-            to[i * width + k] = rows->ids[from + k];
-        from = rows->ends[i];
-    }
-    return out;
-}
-
-static kl_tensor *put_one_hot(const samples *group, const id_rows *rows, int rank,
-                              const int64_t *shape, int64_t depth)
-{
-    kl_tensor *out = kl_zeros(KL_INT64, rank, shape);
-    int64_t *to = out ? (int64_t *)(void *)out->data : NULL, from = 0;
-    for (int64_t i = 0; to && i < group->count; i++) {
-        for (int64_t k = 0; from + k < rows->ends[i]; k++) {
-            int64_t id = rows->ids[from + k];
-            if (id >= 0 && id < depth)
-                to[(i * rows->longest + k) * depth + id] = 1;
-        }
-        from = rows->ends[i];
-    }
-    return out;
-}
-
-static kl_tensor *put_counts(const kl_lookup *l, const samples *group, const id_rows *rows,
-                             int rank, const int64_t *shape, int64_t depth)
-{
-    bool weighs = l->mode == KL_LOOKUP_TF_IDF;
-    kl_tensor *out = kl_zeros(weighs ? KL_FLOAT32 : KL_INT64, rank, shape);
-    for (int64_t i = 0, k = 0; out && i < group->count; i++) {
-        for (; k < rows->ends[i]; k++) {
-            int64_t id = rows->ids[k];
-            if (id < 0 || id >= depth)
-                continue;
-            int64_t *whole = (int64_t *)(void *)out->data + i * depth + id;
-            if (weighs)
-                ((float *)(void *)out->data)[i * depth + id] += 1;
-            else
-                *whole = l->mode == KL_LOOKUP_COUNT ? *whole + 1 : 1;
-        }
-        for (int64_t d = 0; weighs && d < depth; d++)
-            ((float *)(void *)out->data)[i * depth + d] *= l->idf[d];
-    }
-    return out;
-}
-
-static kl_tensor *encode(const text_state *s, const kl_tensor *x, const samples *group,
-                         const id_rows *rows)
-{
-    const kl_lookup *l = &s->lookup;
-    int64_t shape[KL_MAX_RANK + 2], depth = kl_lookup_depth(l), width = rows->longest;
-    int rank = group->rank;
-    memcpy(shape, group->shape, sizeof group->shape);
-    bool dense = !splits(s);
-    if (l->mode == KL_LOOKUP_INT) {
-        int64_t fixed = s->args.output_sequence_length;
-        width = fixed == KL_NONE ? width : fixed;
-        if (!dense || x->rank > 0 || fixed != KL_NONE)
-            shape[rank++] = width;
-        return put_ints(group, rows, rank, shape, width);
-    }
-    if (l->mode == KL_LOOKUP_ONE_HOT) {
-        if (!(dense && ((x->rank > 1 && width == 1) || !x->rank)))
-            shape[rank++] = width;
-        shape[rank++] = depth;
-        return put_one_hot(group, rows, rank, shape, depth);
-    }
-    shape[rank++] = depth;
-    return put_counts(l, group, rows, rank, shape, depth);
-}
 
 static kl_status text_shape(const kl_layer *self, const kl_shape *in, int count, kl_shape *out,
                             int *output_count);
@@ -392,7 +235,7 @@ static kl_tensors text_call(const kl_layer *self, kl_context *ctx, kl_tensors in
 {
     const text_state *s = kl_layer_state(self);
     kl_tensor *x = take_strings(s, in.at[0]);
-    samples group;
+    kl_text_samples group;
     if (!x)
         return (kl_tensors){0};
     if (!x->buffer && row_depth(s) >= 0)
@@ -401,16 +244,14 @@ static kl_tensors text_call(const kl_layer *self, kl_context *ctx, kl_tensors in
         return (kl_tensors){0};
     if (!x->buffer)
         return shape_run(self, x);
-    if (group_samples(s, x->rank, x->shape, &group))
+    if (kl_text_group(&s->options, x->rank, x->shape, &group))
         return (kl_tensors){0};
-    id_rows rows = {0};
-    kl_tensor *out = NULL;
-    if (group.rank + 2 > KL_MAX_RANK)
+    if (group.rank + 2 > KL_MAX_RANK) {
         kl_error(KL_ERROR_SHAPE, "the input has too many axes, %d", x->rank);
-    else if (!find_ids(s, x, &group, &rows))
-        out = encode(s, x, &group, &rows);
-    kl_free(rows.ids);
-    kl_free(rows.ends);
+        return (kl_tensors){0};
+    }
+    kl_tensor *out =
+        kl_text_encode(&s->options, &s->lookup, x, &group, s->args.output_sequence_length);
     return out ? kl_one(out) : (kl_tensors){0};
 }
 
@@ -432,7 +273,7 @@ static kl_status text_shape(const kl_layer *self, const kl_shape *in, int count,
     }
     if (shape.rank + 2 > KL_MAX_RANK)
         return kl_error(KL_ERROR_SHAPE, "the input has too many axes, %d", shape.rank);
-    if (splits(s))
+    if (kl_text_splits(&s->options))
         shape.at[shape.rank++] = -1;
     else if (shape.rank <= 1)
         shape.at[shape.rank++] = 1;
@@ -447,13 +288,20 @@ static kl_status text_shape(const kl_layer *self, const kl_shape *in, int count,
 
 /* ---- Learning ------------------------------------------------------------------------------- */
 
+static void forget(text_state *s)
+{
+    kl_lookup_forget(&s->lookup);
+    for (int i = 0; i < LANES - 1; i++)
+        kl_token_counts_clear(&s->lanes[i]);
+}
+
 static kl_status text_adapt_reset(kl_layer *self)
 {
     text_state *s = kl_layer_state(self);
     if (s->args.vocabulary.at || s->args.vocabulary_file)
         return kl_error(KL_ERROR_STATE,
                         "adapt can't be called on a layer that was given its vocabulary");
-    kl_lookup_forget(&s->lookup);
+    forget(s);
     return KL_OK;
 }
 
@@ -461,29 +309,30 @@ static kl_status text_adapt_update(kl_layer *self, kl_tensor *batch)
 {
     text_state *s = kl_layer_state(self);
     kl_tensor *x = take_strings(s, batch);
-    samples group;
+    kl_text_samples group;
     if (!x)
         return kl_last_status();
     /* A list of texts is a column of them: each is a document of its own. */
     int64_t column[2] = {x->rank == 1 ? x->shape[0] : 1, 1};
-    kl_status status = x->rank == 1 ? group_samples(s, 2, column, &group)
-                                    : group_samples(s, x->rank, x->shape, &group);
-    kl_token_row row = {0};
-    for (int64_t i = 0; !status && i < group.count; i++) {
-        status = read_sample(s, x, &group, i, &row);
-        for (size_t k = 0; !status && k < row.count; k++)
-            status =
-                kl_lookup_count(&s->lookup, kl_token_row_at(&row, k), s->lookup.counts.documents);
-        s->lookup.counts.documents++;
-    }
-    kl_token_row_free(&row);
-    return status;
+    kl_status status = x->rank == 1 ? kl_text_group(&s->options, 2, column, &group)
+                                    : kl_text_group(&s->options, x->rank, x->shape, &group);
+    if (status)
+        return status;
+    kl_token_counts *lanes[LANES] = {&s->lookup.counts};
+    for (int i = 1; i < LANES; i++)
+        lanes[i] = &s->lanes[i - 1];
+    return kl_text_count(&s->options, x, &group, lanes, LANES);
 }
 
 static kl_status text_adapt_finish(kl_layer *self)
 {
     text_state *s = kl_layer_state(self);
-    return kl_lookup_learn(&s->lookup);
+    bool good = true;
+    for (int i = 0; good && i < LANES - 1; i++)
+        good = kl_token_counts_merge(&s->lookup.counts, &s->lanes[i]);
+    kl_status status = good ? kl_lookup_learn(&s->lookup) : kl_last_status();
+    forget(s);
+    return status;
 }
 
 const kl_layer_vtable kl_text_vectorization_class = {
