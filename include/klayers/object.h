@@ -66,7 +66,10 @@ typedef enum kl_field_type {
     KL_FIELD_TENSOR,  /* kl_tensor *: numbers, in a config nested lists; the state holds it */
     KL_FIELD_CONFIG,  /* const char *: any JSON text; the state owns a copy */
     KL_FIELD_POINTER, /* void *: a function or user data; never in a config */
-    KL_FIELD_IGNORED  /* no storage: a key that configs may have and that changes nothing */
+    KL_FIELD_IGNORED, /* no storage: a key that configs may have and that changes nothing */
+    KL_FIELD_PAIRS    /* kl_ints: before and after each of `count` axes. One value means all, one an
+                         axis both sides; the state has two an axis. None is the default; a config
+                         has a number, or a list of numbers or pairs */
 } kl_field_type;
 
 enum {
@@ -74,7 +77,7 @@ enum {
     KL_FIELD_OPTIONAL = 2,   /* may be None */
     KL_FIELD_HIDDEN = 4,     /* taken from a config, never written to one */
     KL_FIELD_UNKNOWN_OK = 8, /* SHAPE: -1 stands for an unknown dimension */
-    KL_FIELD_LONE = 16       /* FLOATS: one value is written as a number, not a list */
+    KL_FIELD_LONE = 16       /* FLOATS, DIMS: one value is written as a number, not a list */
 };
 
 /* The shape () in a list of dimensions. */
@@ -90,7 +93,7 @@ typedef struct kl_field {
     double min, max;     /* for numbers, checked if min < max; inclusive */
     const char *choices; /* for strings: "valid|same|causal" */
     const char *alias;   /* another key that configs may use for it; "a|b" for several */
-    int count;           /* DIMS: how many axes */
+    int count;           /* DIMS, PAIRS: how many axes */
     unsigned flags;
 } kl_field;
 

@@ -294,6 +294,10 @@ KL_API kl_tensor *kl_op_tile(kl_tensor *a, const int64_t *repeats); /* one entry
 KL_API kl_tensor *kl_op_repeat(kl_tensor *a, int64_t repeats, int axis);
 /* pads[2 * axis] before and pads[2 * axis + 1] after; mode "constant", "reflect", "symmetric". */
 KL_API kl_tensor *kl_op_pad(kl_tensor *a, const int64_t *pads, const char *mode, double value);
+/* The same sizes taken away: pad's inverse. */
+KL_API kl_tensor *kl_op_crop(kl_tensor *a, const int64_t *pads);
+/* Every element factors[axis] times in its place along each axis. */
+KL_API kl_tensor *kl_op_repeat_each(kl_tensor *a, const int64_t *factors);
 /* Circular shift. */
 KL_API kl_tensor *kl_op_roll(kl_tensor *a, int64_t shift, int axis);
 /* Rows of `a` along `axis` at integer indices; the result has indices' axes in axis's place.

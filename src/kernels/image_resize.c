@@ -48,6 +48,21 @@ static float keys_cubic(float x)
     return ((1.5F * x - 2.5F) * x) * x + 1.F;
 }
 
+static float mitchell_cubic(float x)
+{
+    if (x >= 2)
+        return 0;
+    if (x >= 1)
+        return ((-7.F / 18.F * x + 2.F) * x - 10.F / 3.F) * x + 16.F / 9.F;
+    return (7.F / 6.F * x - 2.F) * x * x + 8.F / 9.F;
+}
+
+/* Within three standard deviations of half a pixel. */
+static float gaussian(float x)
+{
+    return x < 1.5F ? expf(-2.F * x * x) : 0;
+}
+
 static float lanczos(float x, float radius)
 {
     const float pi = 3.14159265359F;
@@ -67,6 +82,10 @@ static float kernel(kl_resize_method method, float x)
         return lanczos(x, 5);
     case KL_RESIZE_BICUBIC:
         return keys_cubic(x);
+    case KL_RESIZE_MITCHELLCUBIC:
+        return mitchell_cubic(x);
+    case KL_RESIZE_GAUSSIAN:
+        return gaussian(x);
     default:
         return triangle(x);
     }
@@ -74,10 +93,19 @@ static float kernel(kl_resize_method method, float x)
 
 static float radius_of(kl_resize_method method)
 {
-    return method == KL_RESIZE_LANCZOS3   ? 3.F
-           : method == KL_RESIZE_LANCZOS5 ? 5.F
-           : method == KL_RESIZE_BICUBIC  ? 2.F
-                                          : 1.F;
+    switch (method) {
+    case KL_RESIZE_LANCZOS3:
+        return 3;
+    case KL_RESIZE_LANCZOS5:
+        return 5;
+    case KL_RESIZE_BICUBIC:
+    case KL_RESIZE_MITCHELLCUBIC:
+        return 2;
+    case KL_RESIZE_GAUSSIAN:
+        return 1.5F;
+    default:
+        return 1;
+    }
 }
 
 static int64_t bound(int64_t at, int64_t length)
@@ -187,7 +215,7 @@ static void kernel_run(kl_resize_axis *a, kl_resize_method method, bool antialia
 
 static bool uses_kernel(kl_resize_method method, bool antialias)
 {
-    return method == KL_RESIZE_LANCZOS3 || method == KL_RESIZE_LANCZOS5 ||
+    return method >= KL_RESIZE_LANCZOS3 ||
            (antialias && (method == KL_RESIZE_BILINEAR || method == KL_RESIZE_BICUBIC));
 }
 
@@ -228,6 +256,51 @@ bool kl_resize_axis_make(kl_resize_axis *a, kl_resize_method method, bool antial
     kl_block_free(scratch);
     if (!good)
         kl_resize_axis_free(a);
+    return good;
+}
+
+bool kl_resize_axis_transpose(const kl_resize_axis *a, kl_resize_axis *t)
+{
+    *t = (kl_resize_axis){.in = a->out, .out = a->in};
+    t->start = kl_block_alloc((size_t)t->out * sizeof *t->start);
+    int32_t *end = kl_block_alloc((size_t)t->out * sizeof *end);
+    bool good = t->start && end;
+    for (int64_t i = 0; good && i < t->out; i++) {
+        t->start[i] = INT32_MAX;
+        end[i] = 0;
+    }
+    for (int64_t o = 0; good && o < a->out; o++)
+        for (int64_t k = 0; k < a->taps; k++) {
+            int64_t i = a->start[o] + k;
+            if (a->weights[o * a->taps + k] == 0)
+                continue;
+            t->start[i] = o < t->start[i] ? (int32_t)o : t->start[i];
+            end[i] = (int32_t)o + 1;
+        }
+    t->taps = 1;
+    for (int64_t i = 0; good && i < t->out; i++)
+        if (end[i] - t->start[i] > t->taps)
+            t->taps = end[i] - t->start[i];
+    t->weights = good ? kl_block_alloc((size_t)(t->out * t->taps) * sizeof *t->weights) : NULL;
+    good = t->weights != NULL;
+    for (int64_t i = 0; good && i < t->out; i++) {
+        /* What no output reads goes on where the run before it stands. */
+        if (!end[i])
+            t->start[i] = i ? t->start[i - 1] : 0;
+        if (t->start[i] > t->in - t->taps)
+            t->start[i] = (int32_t)(t->in - t->taps);
+        memset(t->weights + i * t->taps, 0, (size_t)t->taps * sizeof *t->weights);
+    }
+    for (int64_t o = 0; good && o < a->out; o++)
+        for (int64_t k = 0; k < a->taps; k++) {
+            int64_t i = a->start[o] + k;
+            float w = a->weights[o * a->taps + k];
+            if (w != 0)
+                t->weights[i * t->taps + o - t->start[i]] = w;
+        }
+    kl_block_free(end);
+    if (!good)
+        kl_resize_axis_free(t);
     return good;
 }
 
@@ -329,37 +402,6 @@ bool kl_resize_images(const kl_resize *r, const void *in, float *out)
     kl_block_free(job.rows);
     kl_block_free(job.tags);
     return good;
-}
-
-/* One plane a chunk: back over the rows, then over the columns. */
-static void grad_chunk(void *arg, int64_t p)
-{
-    const resize_job *job = arg;
-    const kl_resize_axis *rows = &job->resize->rows, *columns = &job->resize->columns;
-    const int64_t channels = job->channels;
-    const float *dy =
-        (const float *)(const void *)job->in + p * rows->out * columns->out * channels;
-    float *dx = job->out + p * rows->in * columns->in * channels;
-    for (int64_t y = 0; y < rows->out; y++)
-        for (int64_t t = 0; t < rows->taps; t++) {
-            float wy = rows->weights[y * rows->taps + t];
-            float *row = dx + (rows->start[y] + t) * columns->in * channels;
-            for (int64_t x = 0; wy != 0 && x < columns->out; x++)
-                for (int64_t k = 0; k < columns->taps; k++) {
-                    float w = wy * columns->weights[x * columns->taps + k];
-                    float *to = row + (columns->start[x] + k) * channels;
-                    const float *from = dy + (y * columns->out + x) * channels;
-                    for (int64_t c = 0; c < channels; c++)
-                        to[c] += w * from[c];
-                }
-        }
-}
-
-bool kl_resize_images_grad(const kl_resize *r, const float *dy, float *dx)
-{
-    resize_job job = job_of(r, dy, dx);
-    kl_parallel_for(job.planes, grad_chunk, &job);
-    return true;
 }
 
 void kl_round_to_bytes(int64_t count, const float *in, uint8_t *out)

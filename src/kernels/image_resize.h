@@ -13,7 +13,9 @@ typedef enum kl_resize_method {
     KL_RESIZE_BICUBIC,
     KL_RESIZE_AREA,
     KL_RESIZE_LANCZOS3,
-    KL_RESIZE_LANCZOS5
+    KL_RESIZE_LANCZOS5,
+    KL_RESIZE_GAUSSIAN,
+    KL_RESIZE_MITCHELLCUBIC
 } kl_resize_method;
 
 /* The runs of one axis: output i sums inputs start[i] .. start[i] + taps - 1 with weights
@@ -34,6 +36,8 @@ typedef struct kl_resize {
 /* Makes an axis; antialias widens the runs when the image shrinks. False: out of memory. */
 bool kl_resize_axis_make(kl_resize_axis *axis, kl_resize_method method, bool antialias, int64_t in,
                          int64_t out);
+/* The adjoint: from sums over outputs to inputs. False: out of memory. */
+bool kl_resize_axis_transpose(const kl_resize_axis *axis, kl_resize_axis *transposed);
 void kl_resize_axis_free(kl_resize_axis *axis);
 
 /* Values rounded, halves to even, and held within 0 and 255. */
@@ -41,8 +45,6 @@ void kl_round_to_bytes(int64_t count, const float *in, uint8_t *out);
 
 /* False: out of memory. */
 bool kl_resize_images(const kl_resize *resize, const void *in, float *out);
-/* The adjoint on dy, added to dx. */
-bool kl_resize_images_grad(const kl_resize *resize, const float *dy, float *dx);
 /* Elements of any size at the nearest pixel: rows and columns have one tap. */
 void kl_resize_nearest(const kl_resize *resize, size_t element, const void *in, void *out);
 

@@ -24,6 +24,7 @@ size_t kl_field_size(const kl_field *field)
     case KL_FIELD_SHAPE:
         return (KL_MAX_RANK + 1) * sizeof(int64_t);
     case KL_FIELD_INTS:
+    case KL_FIELD_PAIRS:
         return sizeof(kl_ints);
     case KL_FIELD_FLOATS:
         return sizeof(kl_floats);
@@ -193,6 +194,14 @@ static kl_status check_shape(const char *what, const kl_field *field, const int6
     return KL_OK;
 }
 
+static kl_status check_pairs(const char *what, const kl_field *field, const kl_ints *pairs)
+{
+    kl_status status = KL_OK;
+    for (size_t i = 0; !status && i < pairs->count; i++)
+        status = check_number(what, field, (double)pairs->at[i]);
+    return status;
+}
+
 kl_status kl_field_check(const char *what, const kl_field *field, void *slot)
 {
     bool optional = field->flags & KL_FIELD_OPTIONAL;
@@ -229,6 +238,8 @@ kl_status kl_field_check(const char *what, const kl_field *field, void *slot)
         return check_dims(what, field, slot);
     case KL_FIELD_SHAPE:
         return check_shape(what, field, slot);
+    case KL_FIELD_PAIRS:
+        return check_pairs(what, field, slot);
     default:
         return KL_OK;
     }
@@ -273,6 +284,27 @@ static kl_status copy_array(const void **at, size_t count, size_t size)
     return copy ? KL_OK : kl_error_memory();
 }
 
+/* One value, one an axis or two an axis to two an axis; None to the default. */
+static kl_status take_pairs(const char *what, const kl_field *field, kl_ints *to, kl_ints from)
+{
+    int64_t given = 0;
+    if (!from.at) {
+        parse_numbers(field->def, &given, 1);
+        from = (kl_ints){&given, 1};
+    }
+    const size_t axes = (size_t)field->count;
+    if (from.count != 1 && from.count != axes && from.count != 2 * axes)
+        return kl_error(KL_ERROR_INVALID, "%s: %s must have 1, %zu or %zu values, got %zu", what,
+                        field->name, axes, 2 * axes, from.count);
+    int64_t *pairs = kl_malloc_array(2 * axes, sizeof *pairs);
+    if (!pairs)
+        return KL_ERROR_MEMORY;
+    for (size_t i = 0; i < 2 * axes; i++)
+        pairs[i] = from.at[from.count == 1 ? 0 : from.count == axes ? i / 2 : i];
+    *to = (kl_ints){pairs, 2 * axes};
+    return KL_OK;
+}
+
 /* From an argument struct's form at `from` to the owned form at `to`. */
 static kl_status take_field(const char *what, const kl_field *field, void *to, const void *from)
 {
@@ -311,6 +343,9 @@ static kl_status take_field(const char *what, const kl_field *field, void *to, c
         *(kl_floats *)to = (kl_floats){at, at ? list.count : 0};
         break;
     }
+    case KL_FIELD_PAIRS:
+        status = take_pairs(what, field, to, *(const kl_ints *)from);
+        break;
     case KL_FIELD_TENSOR:
         *(kl_tensor **)to = kl_hold(*(kl_tensor *const *)from);
         break;
@@ -416,6 +451,7 @@ void kl_fields_free(const kl_field *fields, void *state)
             break;
         }
         case KL_FIELD_INTS:
+        case KL_FIELD_PAIRS:
             kl_free((void *)(uintptr_t)((kl_ints *)slot)->at);
             break;
         case KL_FIELD_FLOATS:

@@ -115,6 +115,31 @@ static kl_status read_values(const char *what, const kl_field *field, const kl_c
     return KL_OK;
 }
 
+/* A number for all axes, or an entry an axis (of a lone axis: both its sides), each a number or a
+   pair. */
+static kl_status read_pairs(const char *what, const kl_field *field, const kl_config *value,
+                            kl_ints *slot)
+{
+    const size_t axes = (size_t)field->count, entries = axes == 1 ? 2 : axes;
+    bool list = kl_config_typeof(value) == KL_CONFIG_LIST;
+    if (list && kl_config_count(value) != entries)
+        return kl_error(KL_ERROR_FORMAT, "%s: %s: expected %zu values, got %zu", what, field->name,
+                        entries, kl_config_count(value));
+    int64_t *pairs = kl_malloc_array(2 * axes, sizeof *pairs);
+    if (!pairs)
+        return KL_ERROR_MEMORY;
+    *slot = (kl_ints){pairs, 2 * axes};
+    for (size_t i = 0; i < 2 * axes; i++) {
+        const kl_config *item = list ? kl_config_at(value, i * entries / (2 * axes)) : value;
+        if (list && axes > 1 && kl_config_typeof(item) == KL_CONFIG_LIST &&
+            kl_config_count(item) == 2)
+            item = kl_config_at(item, i % 2);
+        if (!kl_config_as_int(item, &pairs[i]))
+            return ill_typed(what, field, "whole numbers or pairs of them");
+    }
+    return KL_OK;
+}
+
 static kl_status nested_shape(const kl_config *value, int depth, int64_t *shape, int *rank)
 {
     if (kl_config_typeof(value) != KL_CONFIG_LIST) {
@@ -239,6 +264,8 @@ static kl_status read_value(const char *what, const kl_field *field, const kl_co
     case KL_FIELD_FLOATS:
     case KL_FIELD_STRINGS:
         return read_values(what, field, value, slot);
+    case KL_FIELD_PAIRS:
+        return read_pairs(what, field, value, slot);
     case KL_FIELD_TENSOR: {
         kl_status status = read_tensor(value, slot);
         if (status) {
@@ -337,6 +364,29 @@ static kl_config *write_list(const int64_t *at, int count, bool open_ok)
     return list;
 }
 
+static kl_config *write_pairs(const kl_field *field, const int64_t *pairs)
+{
+    if (field->count == 1)
+        return write_list(pairs, 2, false);
+    kl_config *list = kl_config_new_list();
+    for (int i = 0; list && i < field->count; i++)
+        if (kl_config_append(list, write_list(pairs + 2 * (ptrdiff_t)i, 2, false))) {
+            kl_config_free(list);
+            return NULL;
+        }
+    return list;
+}
+
+static kl_config *write_dims(const kl_field *field, const int64_t *dims)
+{
+    bool equal = field->flags & KL_FIELD_LONE;
+    for (int i = 1; i < field->count; i++)
+        equal = equal && dims[i] == dims[0];
+    if (!dims[0])
+        return kl_config_new_null();
+    return equal ? kl_config_new_int(dims[0]) : write_list(dims, field->count, false);
+}
+
 static kl_config *write_values(const kl_field *field, const void *slot)
 {
     size_t count = field->type == KL_FIELD_INTS     ? ((const kl_ints *)slot)->count
@@ -399,9 +449,9 @@ static kl_config *write_value(const kl_field *field, const void *slot)
         text = *(const char *const *)slot;
         return text ? kl_config_new_string(text) : kl_config_new_null();
     case KL_FIELD_DIMS:
-        if (!*(const int64_t *)slot)
-            return kl_config_new_null();
-        return write_list(slot, field->count, false);
+        return write_dims(field, slot);
+    case KL_FIELD_PAIRS:
+        return write_pairs(field, ((const kl_ints *)slot)->at);
     case KL_FIELD_SHAPE: {
         const int64_t *shape = slot;
         int rank = 0;

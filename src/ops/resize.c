@@ -7,8 +7,8 @@
 
 bool kl_resize_method_of(const char *name, kl_resize_method *method)
 {
-    static const char *const names[] = {"bilinear", "nearest",  "bicubic",
-                                        "area",     "lanczos3", "lanczos5"};
+    static const char *const names[] = {"bilinear", "nearest",  "bicubic",  "area",
+                                        "lanczos3", "lanczos5", "gaussian", "mitchellcubic"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i])) {
             *method = (kl_resize_method)i;
@@ -60,23 +60,66 @@ static kl_status resize_forward(kl_op_frame *f)
     return good ? KL_OK : kl_last_status();
 }
 
-static kl_status resize_backward(kl_op_frame *f)
+/* The adjoint is a resize, too: an op of its own, whose gradient is the resize itself. */
+typedef struct back_attrs {
+    kl_resize_options options;
+    int64_t shape[4];
+} back_attrs;
+
+static bool transpose_axes(kl_resize *r)
 {
-    const kl_resize_options *o = f->attrs;
-    const kl_tensor *x = f->in[0];
-    kl_tensor *dy = kl_dense_values(kl_op_cast(f->dout[0], KL_FLOAT32));
-    kl_tensor *dx = dy ? kl_zeros(KL_FLOAT32, 4, x->shape) : NULL;
-    if (!dx)
+    kl_resize back = *r;
+    bool good = kl_resize_axis_transpose(&r->rows, &back.rows);
+    if (good && !kl_resize_axis_transpose(&r->columns, &back.columns)) {
+        kl_resize_axis_free(&back.rows);
+        good = false;
+    }
+    kl_resize_axis_free(&r->rows);
+    kl_resize_axis_free(&r->columns);
+    *r = back;
+    return good;
+}
+
+static kl_status back_forward(kl_op_frame *f)
+{
+    const back_attrs *a = f->attrs;
+    kl_tensor *dy = f->in[0];
+    kl_tensor *dx = f->out[0] = kl_op_output(f, KL_FLOAT32, 4, a->shape);
+    if (!dx || !dx->buffer || !dx->size)
+        return dx ? KL_OK : kl_last_status();
+    kl_tensor *dense = kl_dense_values(dy);
+    kl_resize r = {.images = kl_images_of(dx, a->options.channels_first)};
+    if (!dense || !make_axes(&a->options, &r))
         return kl_last_status();
-    kl_resize r = {.images = kl_images_of(x, o->channels_first)};
-    if (dx->buffer && dx->size && dy->size) {
-        if (!make_axes(o, &r))
-            return kl_last_status();
-        kl_resize_images_grad(&r, (const float *)(const void *)dy->data, (float *)(void *)dx->data);
+    bool good = transpose_axes(&r);
+    if (good) {
+        good = kl_resize_images(&r, dense->data, (float *)(void *)dx->data);
         kl_resize_axis_free(&r.rows);
         kl_resize_axis_free(&r.columns);
     }
-    f->din[0] = kl_op_cast(dx, (kl_dtype)x->dtype);
+    kl_drop_copy(dense, dy);
+    return good ? KL_OK : kl_last_status();
+}
+
+static kl_status back_backward(kl_op_frame *f)
+{
+    const back_attrs *a = f->attrs;
+    f->din[0] = kl_op_resize(f->dout[0], &a->options);
+    return f->din[0] ? KL_OK : kl_last_status();
+}
+
+static const kl_op back_op = {.size = sizeof(kl_op),
+                              .name = "resize_gradient",
+                              .attrs_size = sizeof(back_attrs),
+                              .forward = back_forward,
+                              .backward = back_backward};
+
+static kl_status resize_backward(kl_op_frame *f)
+{
+    back_attrs attrs = {.options = *(const kl_resize_options *)f->attrs};
+    memcpy(attrs.shape, f->in[0]->shape, sizeof attrs.shape);
+    kl_tensor *dy = kl_op_cast(f->dout[0], KL_FLOAT32);
+    f->din[0] = kl_as_dtype(kl_run1(&back_op, &attrs, 1, &dy, 0), (kl_dtype)f->in[0]->dtype);
     return f->din[0] ? KL_OK : kl_last_status();
 }
 

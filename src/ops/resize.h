@@ -11,7 +11,8 @@ typedef struct kl_resize_options {
     bool antialias, channels_first;
 } kl_resize_options;
 
-/* "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5"; false for another name. */
+/* "bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5", "gaussian", "mitchellcubic";
+   false for another name. */
 bool kl_resize_method_of(const char *name, kl_resize_method *method);
 
 /* Images of four axes as tf.image.resize gives them: of their own dtype for "nearest" or an equal

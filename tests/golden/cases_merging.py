@@ -1,9 +1,7 @@
 """Cases of the merging layers."""
 
-from registry import add, case, error, pending
+from registry import add, case, error
 from tensors import ints, mask, x
-
-pending("Subtract", "Multiply", "Average", "Maximum", "Minimum", "Dot")
 
 PAIR = [x(2, 3), x(2, 3)]
 MASKS = [mask(["110", "101"]), mask(["011", "100"])]
@@ -88,9 +86,25 @@ add(
     case("odd", dict(axes=(1, 2)), x(2, 7, 3), x(2, 5, 7)),
     case("float64", dict(axes=1, normalize=True), x(3, 4), x(3, 4), dtype="float64"),
     case("unknown_dims", dict(axes=2), x(2, 3, 4), x(2, 5, 4), unknown=[[0, 1], [1, 1]]),
+    case("rank_4_matrix", dict(axes=(3, 1)), x(2, 3, 5, 4), x(2, 4, 6)),
+    case("rank_4_both", dict(axes=(3, 3)), x(2, 3, 2, 4), x(2, 2, 3, 4)),
+    case("rank_4_inner", dict(axes=(2, 2)), x(2, 3, 4, 2), x(2, 2, 4, 3)),
+    case("vector_rank_4", dict(axes=(1, 3)), x(2, 4), x(2, 3, 2, 4)),
+    case("rank_4_vector", dict(axes=(1, 1)), x(2, 4, 3, 2), x(2, 4)),
+    case("normalize_matrix_vector", dict(axes=(2, 1), normalize=True), x(2, 3, 4), x(2, 4)),
+    case("normalize_negative", dict(axes=-1, normalize=True), x(2, 3, 4), x(2, 5, 4)),
+    case("integers", dict(axes=1), ints(2, 4), ints(2, 4), grad=False, shapes=False),
+    case("masks_stop", dict(axes=2), x(2, 3, 4), x(2, 3, 4), masks=MASKS),
+    case("half", dict(axes=1), x(3, 4), x(3, 4), dtype="float16"),
+    case("float64_matrices", dict(axes=(2, 1)), x(2, 3, 4), x(2, 4, 5), dtype="float64"),
+    case("wide", dict(axes=(2, 2)), x(2, 17, 33), x(2, 9, 33)),
     case("legacy", dict(axes=(2, 1)), x(2, 3, 4), x(2, 4, 5), keras="2.15"),
     case("legacy_normalize", dict(axes=1, normalize=True), x(3, 4), x(3, 4), keras="2.15"),
     error("sizes_differ", dict(axes=1), x(3, 4), x(3, 5)),
     error("one_input", dict(axes=1), x(3, 4)),
+    error("three_inputs", dict(axes=1), x(3, 4), x(3, 4), x(3, 4)),
+    error("axis_out_of_range", dict(axes=2), x(3, 4), x(3, 4)),
+    error("axis_of_the_batch", dict(axes=1), x(3, 3), x(3, 3), override={"axes": 0}),
+    error("batch_sizes_differ", dict(axes=1), x(3, 4), x(2, 4)),
     error("axes_of_three", dict(axes=1), x(3, 4), x(3, 4), override={"axes": [1, 1, 1]}),
 )

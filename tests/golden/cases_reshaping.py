@@ -1,6 +1,6 @@
 """Cases of the layers that move elements: reshape, pad, crop, repeat, resample."""
 
-from registry import add, case, error, pending
+from registry import add, case, error
 from tensors import ints, mask, vals, x
 
 FIRST = dict(data_format="channels_first")
@@ -49,9 +49,6 @@ add(
           override={"target_shape": [-1, -1]}),
 )
 
-pending("RepeatVector", "Permute", "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D",
-        "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
-
 add(
     "RepeatVector",
     case("n_3", dict(n=3), x(2, 4)),
@@ -62,7 +59,10 @@ add(
     case("float64", dict(n=3), x(2, 4), dtype="float64"),
     case("integers", dict(n=2), ints(2, 3), grad=False, shapes=False),
     case("training", dict(n=2), x(2, 3), training=True),
+    case("half", dict(n=3), x(2, 4), dtype="float16"),
     case("legacy", dict(n=3), x(2, 4), keras="2.15"),
+    error("n_zero", dict(n=3), x(2, 4), override={"n": 0}),
+    error("rank_1", dict(n=3), x(4)),
     error("rank_3", dict(n=3), x(2, 4, 3)),
     error("n_not_integer", dict(n=3), x(2, 4), override={"n": "3"}),
 )
@@ -79,6 +79,8 @@ add(
     case("unknown_dims", dict(dims=(2, 1)), x(2, 3, 4), unknown=[[0, 1]]),
     case("float64", dict(dims=(2, 1)), x(2, 3, 4), dtype="float64"),
     case("integers", dict(dims=(2, 1)), ints(2, 3, 4), grad=False, shapes=False),
+    case("wide", dict(dims=(2, 1)), x(2, 33, 17)),
+    case("mixed_bfloat16", dict(dims=(2, 1)), x(2, 3, 4), dtype="mixed_bfloat16"),
     case("legacy", dict(dims=(2, 1)), x(2, 3, 4), keras="2.15"),
     error("not_a_permutation", dict(dims=(2, 1)), x(2, 3, 4), override={"dims": [1, 1]}),
     error("zero_axis", dict(dims=(2, 1)), x(2, 3, 4), override={"dims": [0, 1]}),
@@ -96,8 +98,12 @@ add(
     case("to_one_step", dict(cropping=(2, 2)), x(1, 5, 2)),
     case("unknown_steps", dict(cropping=(1, 2)), x(2, 6, 2), unknown=[[0, 1]]),
     case("float64", dict(cropping=1), x(2, 4, 2), dtype="float64"),
+    case("integers", dict(cropping=1), ints(2, 5, 3), grad=False, shapes=False),
+    case("mask_stops", dict(cropping=1), x(2, 3, 4), masks=[mask(["110", "100"])]),
     case("legacy", dict(cropping=(1, 2)), x(2, 6, 2), keras="2.15"),
     error("all_cropped", dict(cropping=(2, 2)), x(2, 4, 2)),
+    error("more_than_all", dict(cropping=(3, 4)), x(2, 4, 2)),
+    error("three_values", dict(cropping=1), x(2, 4, 2), override={"cropping": [1, 1, 1]}),
     error("rank_2", dict(cropping=1), x(4, 4)),
     error("negative", dict(cropping=1), x(2, 4, 2), override={"cropping": [-1, 1]}),
 )
@@ -114,6 +120,8 @@ add(
     case("channels_first", dict(cropping=((1, 0), (2, 1)), **FIRST), x(2, 2, 5, 6)),
     case("unknown_dims", dict(cropping=1), x(2, 5, 6, 2), unknown=[[0, 1], [0, 2]]),
     case("float64", dict(cropping=1), x(2, 4, 5, 2), dtype="float64"),
+    case("half", dict(cropping=1), x(1, 4, 5, 2), dtype="float16"),
+    case("unknown_first", dict(cropping=((1, 0), (2, 1)), **FIRST), x(2, 2, 5, 6), unknown=[[0, 2], [0, 3]]),
     case("legacy", dict(cropping=((1, 0), (2, 1))), x(2, 5, 6, 2), keras="2.15"),
     error("all_cropped", dict(cropping=((2, 2), (0, 0))), x(2, 4, 5, 2)),
     error("rank_3", dict(cropping=1), x(4, 4, 2)),
@@ -133,6 +141,8 @@ add(
     case("float64", dict(cropping=1), x(1, 3, 3, 4, 2), dtype="float64"),
     case("legacy", dict(cropping=(1, 0, 2)), x(1, 3, 2, 5, 2), keras="2.15"),
     error("all_cropped", dict(cropping=2), x(1, 4, 5, 6, 2)),
+    error("negative", dict(cropping=1), x(1, 4, 4, 4, 2),
+          override={"cropping": [[-1, 1], [0, 0], [0, 0]]}),
     error("rank_4", dict(cropping=1), x(4, 4, 4, 2)),
 )
 
@@ -145,7 +155,11 @@ add(
     case("odd", dict(size=2), x(3, 5, 7)),
     case("unknown_steps", dict(size=2), x(2, 3, 2), unknown=[[0, 1]]),
     case("float64", dict(size=2), x(2, 3, 2), dtype="float64"),
+    case("half", dict(size=3), x(2, 3, 2), dtype="float16"),
+    case("integers", dict(size=2), ints(2, 3, 2), grad=False, shapes=False),
+    case("one_channel", dict(size=2), x(2, 33, 1)),
     case("legacy", dict(size=2), x(2, 3, 2), keras="2.15"),
+    error("size_zero", dict(size=2), x(2, 3, 2), override={"size": 0}),
     error("rank_2", dict(size=2), x(3, 2)),
 )
 
@@ -171,6 +185,28 @@ add(
     case("float64_bilinear", dict(size=2, interpolation="bilinear"), x(1, 2, 3, 2),
          dtype="float64", rtol=1e-6),
     case("odd", dict(size=2), x(1, 5, 7, 3)),
+    case("half", dict(size=2), x(1, 2, 3, 2), dtype="float16"),
+    case("half_bilinear", dict(size=2, interpolation="bilinear"), x(1, 2, 3, 2), dtype="float16"),
+    case("integers", dict(size=2), ints(1, 2, 3, 2), grad=False, shapes=False),
+    case("integers_bilinear", dict(size=2, interpolation="bilinear"), ints(1, 2, 3, 2),
+         grad=False, shapes=False),
+    case("channels_first_bicubic", dict(size=2, interpolation="bicubic", **FIRST),
+         x(1, 2, 3, 4)),
+    case("channels_first_lanczos3", dict(size=(3, 2), interpolation="lanczos3", **FIRST),
+         x(1, 2, 3, 4)),
+    case("channels_first_lanczos5", dict(size=2, interpolation="lanczos5", **FIRST),
+         x(2, 1, 7, 3)),
+    case("bicubic_2x3", dict(size=(2, 3), interpolation="bicubic"), x(2, 5, 4, 3)),
+    case("lanczos3_one_row", dict(size=2, interpolation="lanczos3"), x(1, 1, 3, 2)),
+    case("lanczos5_odd", dict(size=(3, 2), interpolation="lanczos5"), x(2, 7, 9, 1)),
+    case("bilinear_wide", dict(size=(2, 2), interpolation="bilinear"), x(1, 7, 9, 5)),
+    case("bilinear_5", dict(size=5, interpolation="bilinear"), x(1, 3, 4, 3)),
+    case("bilinear_size_1", dict(size=1, interpolation="bilinear"), x(1, 3, 4, 3)),
+    case("channels_first_wide", dict(size=2, **FIRST), x(2, 3, 7, 19)),
+    case("channels_first_bilinear_wide", dict(size=2, interpolation="bilinear", **FIRST),
+         x(2, 3, 7, 19)),
+    case("unknown_bilinear", dict(size=2, interpolation="bilinear"), x(1, 2, 3, 2),
+         unknown=[[0, 1], [0, 2]]),
     case("legacy_nearest", dict(size=2), x(1, 2, 3, 2), keras="2.15"),
     case("legacy_bilinear", dict(size=2, interpolation="bilinear"), x(1, 3, 3, 2), keras="2.15"),
     case("legacy_gaussian", dict(size=2, interpolation="gaussian"), x(1, 3, 3, 2), keras="2.15"),
@@ -182,6 +218,7 @@ add(
     case("legacy_lanczos3", dict(size=2, interpolation="lanczos3"), x(1, 3, 3, 2),
          keras="2.15"),
     error("rank_3", dict(size=2), x(3, 3, 2)),
+    error("size_zero", dict(size=2), x(1, 3, 3, 2), override={"size": [2, 0]}),
     error("interpolation_unknown", dict(size=2), x(1, 3, 3, 2),
           override={"interpolation": "cubicle"}),
 )
@@ -196,6 +233,8 @@ add(
     case("unknown_dims", dict(size=2), x(1, 2, 1, 3, 2), unknown=[[0, 1], [0, 2], [0, 3]]),
     case("float64", dict(size=2), x(1, 2, 1, 2, 2), dtype="float64"),
     case("one_voxel", dict(size=(2, 3, 2)), x(1, 1, 1, 1, 3)),
+    case("half", dict(size=2), x(1, 2, 1, 2, 2), dtype="float16"),
+    case("channels_first_wide", dict(size=(3, 2, 2), **FIRST), x(1, 2, 2, 3, 17)),
     case("legacy", dict(size=2), x(1, 2, 1, 2, 2), keras="2.15"),
     error("rank_4", dict(size=2), x(2, 3, 3, 2)),
 )
@@ -210,6 +249,8 @@ add(
     case("channels_first", dict(padding=(1, 2), **FIRST), x(2, 3, 4)),
     case("unknown_steps", dict(padding=1), x(2, 3, 2), unknown=[[0, 1]]),
     case("float64", dict(padding=1), x(2, 3, 2), dtype="float64"),
+    case("half", dict(padding=1), x(2, 3, 2), dtype="float16"),
+    case("integers", dict(padding=1), ints(2, 3, 2), grad=False, shapes=False),
     case("legacy", dict(padding=(1, 3)), x(2, 3, 2), keras="2.15"),
     error("rank_2", dict(padding=1), x(3, 2)),
     error("negative", dict(padding=1), x(2, 3, 2), override={"padding": [-1, 1]}),
@@ -225,6 +266,8 @@ add(
     case("channels_first", dict(padding=((1, 0), (2, 1)), **FIRST), x(2, 2, 2, 3)),
     case("unknown_dims", dict(padding=1), x(2, 2, 3, 2), unknown=[[0, 1], [0, 2]]),
     case("float64", dict(padding=1), x(1, 2, 3, 2), dtype="float64"),
+    case("mixed_float16", dict(padding=1), x(1, 2, 3, 2), dtype="mixed_float16"),
+    case("odd", dict(padding=((3, 0), (0, 5))), x(3, 5, 7, 3)),
     case("legacy", dict(padding=((1, 0), (2, 1))), x(2, 2, 3, 2), keras="2.15"),
     error("rank_3", dict(padding=1), x(3, 3, 2)),
     error("negative", dict(padding=1), x(1, 3, 3, 2), override={"padding": [[-1, 1], [0, 0]]}),
@@ -241,5 +284,7 @@ add(
     case("float64", dict(padding=1), x(1, 1, 1, 2, 2), dtype="float64"),
     case("batch_2", dict(padding=(1, 0, 0)), x(2, 1, 2, 2, 3)),
     case("legacy", dict(padding=(0, 1, 2)), x(1, 2, 2, 1, 2), keras="2.15"),
+    error("negative", dict(padding=1), x(1, 3, 3, 3, 2),
+          override={"padding": [[-1, 1], [0, 0], [0, 0]]}),
     error("rank_4", dict(padding=1), x(3, 3, 3, 2)),
 )

@@ -46,6 +46,13 @@ static kl_tensor *split_product(kl_tensor *x)
     X(pad, kl_op_pad(x[0], SIZES(1, 2, 0, 1), "constant", 0.5), 0, {2, {3, 2}, -1, 1}) \
     X(pad_reflect, kl_op_pad(x[0], SIZES(1, 2, 0, 1), "reflect", 0), 0, {2, {3, 4}, -1, 1}) \
     X(pad_symmetric, kl_op_pad(x[0], SIZES(1, 2, 0, 1), "symmetric", 0), 0, {2, {3, 4}, -1, 1}) \
+    X(crop, kl_op_crop(x[0], SIZES(1, 0, 0, 2)), 0, {2, {4, 5}, -1, 1}) \
+    X(crop_squared, kl_op_square(kl_op_crop(x[0], SIZES(0, 0, 1, 1, 0, 1))), 0, {3, {2, 4, 3}, -1, 1}) \
+    X(pad_strided, kl_op_pad(kl_op_transpose(x[0], NULL), SIZES(1, 0, 0, 2), "constant", 0), 0, {2, {4, 5}, -1, 1}) \
+    X(repeat_each, kl_op_repeat_each(x[0], SIZES(1, 2, 3)), 0, {3, {2, 3, 2}, -1, 1}) \
+    X(repeat_each_squared, kl_op_square(kl_op_repeat_each(x[0], SIZES(2, 1, 3))), 0, {3, {2, 3, 5}, -1, 1}) \
+    X(repeat_each_nothing, kl_op_repeat_each(x[0], SIZES(1, 1)), 0, {2, {2, 3}, -1, 1}) \
+    X(repeat_each_inner, kl_op_square(kl_op_repeat_each(x[0], SIZES(2, 3, 1))), 0, {3, {2, 2, 3}, -1, 1}) \
     X(roll, kl_op_roll(x[0], 2, 1), 0, {2, {3, 5}, -1, 1}) \
     X(take, kl_op_take(x[0], ids(KL_DIMS(2, 3), SIZES(0, 3, 3, 1, 0, 3)), 0), 0, {2, {4, 3}, -1, 1}) \
     X(take_last, kl_op_take(x[0], ids(KL_DIMS(2, 2), SIZES(0, 2, 2, 1)), -1), 0, {3, {2, 2, 3}, -1, 1}) \

@@ -77,6 +77,57 @@ KL_API kl_concatenate_args kl_concatenate_defaults(void);
     KL_CALL_(kl_concatenate_new, kl_concatenate_args, (KL_LAYER_DEFAULTS, .axis = -1), __VA_ARGS__)
 #endif
 
+/*
+ * Dot: the products of two inputs summed over an axis of each, sample by sample. axes counts with
+ * the batch, negative ones from the end; one value is for both. normalize: the cosine.
+ */
+typedef struct kl_dot_args {
+    KL_LAYER_ARGS
+    int64_t axes[2];
+    bool normalize;
+} kl_dot_args;
+KL_API kl_layer *kl_dot_new(const kl_dot_args *args);
+KL_API kl_dot_args kl_dot_defaults(void);
+#ifndef __cplusplus
+#define kl_dot(...) KL_CALL_(kl_dot_new, kl_dot_args, (KL_LAYER_DEFAULTS), __VA_ARGS__)
+#endif
+
+/*
+ * The function forms (keras.layers.add([a, b]), ...): a layer made and called at once, on tensors
+ * or on symbolic ones: kl_merge_add(.inputs = {a, b}), kl_merge_concatenate(.inputs = {a, b},
+ * .axis = 1), kl_merge_dot(.inputs = {a, b}, .axes = {1}).
+ */
+typedef struct kl_merge_call_args {
+    size_t size;
+    unsigned mark;
+    const char *name, *dtype;       /* of the layer */
+    kl_tensor *inputs[KL_MAX_LIST]; /* ended by NULL */
+    kl_tensors inputs_list;         /* or this */
+    int64_t axis;                   /* kl_merge_concatenate */
+    int64_t axes[2];                /* kl_merge_dot, and normalize */
+    bool normalize;
+} kl_merge_call_args;
+KL_API kl_merge_call_args kl_merge_call_defaults(void);
+KL_API kl_tensor *kl_merge_add_with(const kl_merge_call_args *args);
+KL_API kl_tensor *kl_merge_subtract_with(const kl_merge_call_args *args);
+KL_API kl_tensor *kl_merge_multiply_with(const kl_merge_call_args *args);
+KL_API kl_tensor *kl_merge_average_with(const kl_merge_call_args *args);
+KL_API kl_tensor *kl_merge_maximum_with(const kl_merge_call_args *args);
+KL_API kl_tensor *kl_merge_minimum_with(const kl_merge_call_args *args);
+KL_API kl_tensor *kl_merge_concatenate_with(const kl_merge_call_args *args);
+KL_API kl_tensor *kl_merge_dot_with(const kl_merge_call_args *args);
+#ifndef __cplusplus
+#define KL_MERGE_CALL_(fn, ...)   KL_CALL_(fn, kl_merge_call_args, (.axis = -1), __VA_ARGS__)
+#define kl_merge_add(...)         KL_MERGE_CALL_(kl_merge_add_with, __VA_ARGS__)
+#define kl_merge_subtract(...)    KL_MERGE_CALL_(kl_merge_subtract_with, __VA_ARGS__)
+#define kl_merge_multiply(...)    KL_MERGE_CALL_(kl_merge_multiply_with, __VA_ARGS__)
+#define kl_merge_average(...)     KL_MERGE_CALL_(kl_merge_average_with, __VA_ARGS__)
+#define kl_merge_maximum(...)     KL_MERGE_CALL_(kl_merge_maximum_with, __VA_ARGS__)
+#define kl_merge_minimum(...)     KL_MERGE_CALL_(kl_merge_minimum_with, __VA_ARGS__)
+#define kl_merge_concatenate(...) KL_MERGE_CALL_(kl_merge_concatenate_with, __VA_ARGS__)
+#define kl_merge_dot(...)         KL_MERGE_CALL_(kl_merge_dot_with, __VA_ARGS__)
+#endif
+
 #ifdef __cplusplus
 }
 #endif

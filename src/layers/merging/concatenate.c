@@ -82,3 +82,11 @@ const kl_layer_vtable kl_concatenate_class = {
 };
 
 KL_DEFINE_LAYER(kl_concatenate)
+
+kl_tensor *kl_merge_concatenate_with(const kl_merge_call_args *args)
+{
+    kl_concatenate_args of = kl_concatenate_defaults();
+    if (args)
+        of.axis = args->axis;
+    return kl_merge_once("kl_merge_concatenate", args, &kl_concatenate_class, &of);
+}

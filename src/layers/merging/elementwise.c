@@ -243,3 +243,16 @@ const kl_layer_vtable kl_minimum_class = {
     .flags = KL_LAYER_MANY_INPUTS,
 };
 KL_DEFINE_LAYER(kl_minimum)
+
+#define FUNCTION(name, class)                                                                      \
+    kl_tensor *kl_merge_##name##_with(const kl_merge_call_args *args)                              \
+    {                                                                                              \
+        kl_merge_args of = class##_defaults();                                                     \
+        return kl_merge_once("kl_merge_" #name, args, &class##_class, &of);                        \
+    }
+FUNCTION(add, kl_add_layer)
+FUNCTION(subtract, kl_subtract)
+FUNCTION(multiply, kl_multiply)
+FUNCTION(average, kl_average)
+FUNCTION(maximum, kl_maximum)
+FUNCTION(minimum, kl_minimum)

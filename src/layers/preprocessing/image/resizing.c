@@ -33,10 +33,11 @@ static kl_status init(void *self)
                                      .antialias = a->antialias,
                                      .channels_first = kl_is_channels_first(a->data_format)};
     if (!kl_resize_method_of(a->interpolation, &s->options.method))
-        return kl_error(KL_ERROR_INVALID,
-                        "invalid value for argument interpolation: expected one of bilinear, "
-                        "nearest, bicubic, area, lanczos3, lanczos5, got %s",
-                        a->interpolation);
+        return kl_error(
+            KL_ERROR_INVALID,
+            "invalid value for argument interpolation: expected one of bilinear, "
+            "nearest, bicubic, area, lanczos3, lanczos5, gaussian, mitchellcubic, got %s",
+            a->interpolation);
     if (strcmp(a->fill_mode, "constant") != 0)
         return kl_error(KL_ERROR_INVALID,
                         "invalid value for argument fill_mode: only constant is supported, got %s",
