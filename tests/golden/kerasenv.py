@@ -1,5 +1,6 @@
 """Real Keras, either version, imported for reproducible numbers on the CPU."""
 
+import gc
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -13,6 +14,10 @@ import tensorflow as tf  # noqa: E402
 
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
+
+# clear_session collects garbage; without this it would walk all of TensorFlow each time.
+gc.collect()
+gc.freeze()
 
 VERSION = keras.__version__
 IS3 = VERSION.startswith("3")
