@@ -15,11 +15,12 @@ import sys
 import time
 
 import models
+import recurrent
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXPLAIN = False
 TWO_INPUTS = ("Attention", "MultiHeadAttention")
-CHANNELS = re.compile("Conv|Pooling|BatchNormalization|GroupNormalization|UpSampling")
+CHANNELS = re.compile("Conv(?!LSTM)|Pooling|BatchNormalization|GroupNormalization|UpSampling")
 
 
 def cases_of(table):
@@ -128,6 +129,8 @@ def report(name, workers, times, skipped):
 def main():
     parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, no torch.compile")
+    parser.add_argument("--recurrent", action="store_true",
+                        help="recurrent layers at many sizes instead of the usual rows")
     parser.add_argument("--only", default="", metavar="REGEX", help="rows whose name matches")
     parser.add_argument("--threads", default="1,2", help="thread counts, one after the other")
     parser.add_argument("--peers", default="torch,compiled,tensorflow,onnx")
@@ -144,8 +147,10 @@ def main():
     peers = [p for p in options.peers.split(",") if p]
     if options.quick and "compiled" in peers:
         peers.remove("compiled")
-    rows = [(name, case) for name, case in cases_of(json.loads((HERE / "cases.json").read_text()))
-            if re.search(options.only, name)]
+    table = json.loads((HERE / "cases.json").read_text())
+    if options.recurrent:
+        table = {"models": [], "layers": recurrent.cases(options.quick), "kernels": []}
+    rows = [(name, case) for name, case in cases_of(table) if re.search(options.only, name)]
     behind = 0
     for threads in options.threads.split(","):
         arguments = [threads, options.clock]

@@ -214,6 +214,17 @@ static kl_tensor *call_step(void *user, kl_tensor *input, kl_tensor *const *stat
     return out.at[0];
 }
 
+static kl_status cast_states(const kl_layer *cell, int count, kl_tensor **states)
+{
+    for (int i = 0; i < count; i++) {
+        if (states[i] && states[i]->dtype != (int)cell->compute_dtype)
+            states[i] = kl_op_cast(states[i], cell->compute_dtype);
+        if (!states[i])
+            return kl_last_status();
+    }
+    return KL_OK;
+}
+
 kl_status kl_run_cell(const kl_layer *cell, kl_context *ctx, kl_tensor *x, kl_tensor *mask,
                       int count, kl_tensor **states, kl_tensor **sequence)
 {
@@ -228,14 +239,11 @@ kl_status kl_run_cell(const kl_layer *cell, kl_context *ctx, kl_tensor *x, kl_te
     kl_layer_draws draws;
     if (x->dtype != (int)cell->compute_dtype && kl_dtype_is_float(x->dtype))
         x = kl_op_cast(x, cell->compute_dtype);
-    for (int i = 0; i < count; i++)
-        if (states[i] && states[i]->dtype != (int)cell->compute_dtype)
-            states[i] = kl_op_cast(states[i], cell->compute_dtype);
-    for (int i = 0; i < count; i++)
-        if (!x || !states[i])
-            return kl_last_status();
+    kl_status status = x ? cast_states(cell, count, states) : kl_last_status();
+    if (status)
+        return status;
     kl_layer_draws_begin(cell, ctx, &draws);
-    kl_status status = cell->vtable->cell_sequence(cell, ctx, x, mask, states, sequence);
+    status = cell->vtable->cell_sequence(cell, ctx, x, mask, states, sequence);
     kl_layer_draws_end(cell, &draws);
     return status;
 }
@@ -261,10 +269,8 @@ kl_tensors kl_cell_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
     memcpy(shape + 2, x->shape + 1, (size_t)(x->rank - 1) * sizeof *shape);
     x = kl_is_stand_in(x) ? kl_stand_in((kl_dtype)x->dtype, x->rank + 1, shape)
                           : kl_op_reshape(x, x->rank + 1, shape);
-    for (int i = 0; i < count; i++)
-        if (!states[i])
-            return kl_one(NULL);
-    if (!x || self->vtable->cell_sequence(self, ctx, x, NULL, states, &sequence))
+    if (!x || cast_states(self, count, states) ||
+        self->vtable->cell_sequence(self, ctx, x, NULL, states, &sequence))
         return kl_one(NULL);
     y_shape[0] = sequence->shape[0];
     memcpy(y_shape + 1, sequence->shape + 2, (size_t)(sequence->rank - 2) * sizeof *y_shape);

@@ -49,6 +49,19 @@ kl_status kl_gated_states(const kl_layer *self, const kl_shape *input, kl_shape 
     return KL_OK;
 }
 
+bool kl_is_half(kl_dtype dtype)
+{
+    return dtype == KL_FLOAT16 || dtype == KL_BFLOAT16;
+}
+
+static kl_tensor *product(const kl_gated_run *run, kl_tensor *x, kl_tensor *kernel, kl_tensor *bias)
+{
+    if (!bias)
+        return kl_op_matmul(x, kernel);
+    return run->half ? kl_op_add(kl_op_matmul(x, kernel), bias)
+                     : kl_op_dense(x, kernel, bias, NULL);
+}
+
 kl_status kl_gated_begin(const kl_layer *self, kl_context *ctx, kl_tensor *x, kl_tensor *state,
                          kl_tensor *bias, kl_gated_run *run)
 {
@@ -62,9 +75,13 @@ kl_status kl_gated_begin(const kl_layer *self, kl_context *ctx, kl_tensor *x, kl
     if (kl_drop_of_state(state, a->recurrent_dropout, training, &run->keep_state))
         return kl_last_status();
     x = kl_drop_of_steps(x, a->dropout, training);
-    run->z = x ? kl_op_dense(x, kl_read(ctx, s->kernel), bias, NULL) : NULL;
-    run->plain = kl_fused_of(a->activation) == KL_FUSED_TANH && !run->keep_state;
-    return run->z && run->recurrent ? KL_OK : kl_last_status();
+    kl_tensor *kernel = kl_read(ctx, s->kernel);
+    if (!x || !kernel || !run->recurrent)
+        return kl_last_status();
+    run->half = kl_is_half((kl_dtype)kernel->dtype);
+    run->z = product(run, x, kernel, bias);
+    run->plain = kl_fused_of(a->activation) == KL_FUSED_TANH && !run->keep_state && !run->half;
+    return run->z ? KL_OK : kl_last_status();
 }
 
 kl_tensor *kl_gated_recur(const kl_gated_run *run, kl_tensor *state, kl_tensor *recurrent,
@@ -72,5 +89,5 @@ kl_tensor *kl_gated_recur(const kl_gated_run *run, kl_tensor *state, kl_tensor *
 {
     if (run->keep_state)
         state = kl_op_mul(state, run->keep_state);
-    return bias ? kl_op_dense(state, recurrent, bias, NULL) : kl_op_matmul(state, recurrent);
+    return product(run, state, recurrent, bias);
 }

@@ -26,12 +26,14 @@ kl_status kl_gated_states(const kl_layer *self, const kl_shape *input, kl_shape 
 typedef struct kl_gated_run {
     const kl_gated_cell *cell;
     kl_tensor *z;         /* x * kernel + bias of all steps */
+    bool half;            /* float16 or bfloat16: rounded wherever Keras rounds */
     kl_tensor *recurrent; /* in the compute dtype */
     kl_tensor *recurrent_bias;
     kl_tensor *recurrent_gates, *recurrent_candidate; /* parts of `recurrent`, where needed */
     kl_tensor *keep_state; /* multiplies the state that is fed back, or NULL */
     bool plain;            /* tanh, sigmoid, nothing dropped: the fused kernels' case */
 } kl_gated_run;
+bool kl_is_half(kl_dtype dtype);
 /* bias may be NULL. */
 kl_status kl_gated_begin(const kl_layer *self, kl_context *ctx, kl_tensor *x, kl_tensor *state,
                          kl_tensor *bias, kl_gated_run *run);

@@ -45,6 +45,10 @@ static kl_tensor *gru_step(void *user, kl_tensor *x, kl_tensor *const *states, k
     if (!z || !candidate)
         return NULL;
     candidate = kl_activation_call(a->activation, candidate);
+    if (run->half) {
+        kl_tensor *fresh = kl_op_mul(kl_op_rsub_scalar(z, 1), candidate);
+        return next[0] = kl_op_add(kl_op_mul(z, h), fresh);
+    }
     return next[0] = kl_op_add(candidate, kl_op_mul(z, kl_op_sub(h, candidate)));
 }
 

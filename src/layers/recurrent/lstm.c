@@ -1,6 +1,7 @@
 /* LSTMCell and LSTM. */
 #include "layers/recurrent/gates.h"
 #include "ops/lstm.h"
+#include "tensor/tensor.h"
 
 static const kl_field cell_fields[] = {KL_CELL_FIELDS(kl_lstm_cell_args),
                                        KL_GATE_FIELD(kl_lstm_cell_args),
@@ -30,6 +31,8 @@ static kl_tensor *lstm_step(void *user, kl_tensor *z, kl_tensor *const *states, 
     const kl_gated_run *run = user;
     const kl_lstm_cell_args *a = &run->cell->args.lstm;
     z = kl_op_add(z, kl_gated_recur(run, states[0], run->recurrent, NULL));
+    if (run->recurrent_bias)
+        z = kl_op_add(z, run->recurrent_bias);
     return kl_lstm_step(z, -1, a->activation, a->recurrent_activation, states[1], next);
 }
 
@@ -37,11 +40,14 @@ static kl_status cell_sequence(const kl_layer *self, kl_context *ctx, kl_tensor 
                                kl_tensor **states, kl_tensor **sequence)
 {
     const kl_gated_cell *s = kl_layer_state(self);
+    /* In half precision the bias is added last. */
+    kl_tensor *bias = s->bias ? kl_read(ctx, s->bias) : NULL;
+    bool late = bias && kl_is_half((kl_dtype)bias->dtype);
     kl_gated_run run;
-    kl_status status =
-        kl_gated_begin(self, ctx, x, states[0], s->bias ? kl_read(ctx, s->bias) : NULL, &run);
+    kl_status status = kl_gated_begin(self, ctx, x, states[0], late ? NULL : bias, &run);
     if (status)
         return status;
+    run.recurrent_bias = late ? bias : NULL;
     if (!run.plain || kl_fused_of(s->args.lstm.recurrent_activation) != KL_FUSED_SIGMOID)
         return kl_run_steps(lstm_step, &run, run.z, mask, 2, states, sequence);
     kl_lstm_result result;

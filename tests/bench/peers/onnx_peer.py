@@ -88,14 +88,19 @@ def pool(g, name, c, x, shape):
 
 
 def recurrent(g, name, c, x, shape):
+    ways, extra = 1, {"linear_before_reset": 1} if name == "GRU" else {}
+    if name == "Bidirectional":
+        name, c, ways, extra = "LSTM", c["layer"]["config"], 2, {"direction": "bidirectional"}
     gates = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}[name]
     units, width = c["units"], shape[2]
     x = g.node("Transpose", [x], perm=[1, 0, 2])
-    extra = {"linear_before_reset": 1} if name == "GRU" else {}
-    inputs = [x, g.weight(1, gates * units, width), g.weight(1, gates * units, units),
-              g.weight(1, 2 * gates * units)]
+    inputs = [x, g.weight(ways, gates * units, width), g.weight(ways, gates * units, units),
+              g.weight(ways, 2 * gates * units)]
     outputs = g.node({"SimpleRNN": "RNN"}.get(name, name), inputs, 3 if name == "LSTM" else 2,
                      hidden_size=units, **extra)
+    if ways == 2:
+        y = g.node("Transpose", [outputs[1]], perm=[1, 0, 2])
+        return g.node("Reshape", [y, g.ints(shape[0], 2 * units)]), [shape[0], 2 * units]
     return g.node("Squeeze", [outputs[1], g.ints(0)]), [shape[0], units]
 
 
@@ -138,11 +143,13 @@ def attention(g, x):
 
 def write(g, name, c, inputs, shape):
     x = inputs[0]
+    if name == "ConvLSTM2D":
+        raise Skip("no ConvLSTM2D")
     if "Conv" in name:
         return conv(g, name, c, x, shape)
     if "Pooling" in name:
         return pool(g, name, c, x, shape)
-    if name in ("LSTM", "GRU", "SimpleRNN"):
+    if name in ("LSTM", "GRU", "SimpleRNN", "Bidirectional"):
         return recurrent(g, name, c, x, shape)
     if name.endswith("Normalization"):
         return norm(g, name, c, x, shape)

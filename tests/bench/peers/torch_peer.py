@@ -60,6 +60,36 @@ class Recurrent(nn.Module):
         return y if self.sequences else y[:, -1]
 
 
+class BothWays(nn.Module):
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        return torch.cat(tuple(self.module(x)[1][0]), 1)
+
+
+class ConvLSTM(nn.Module):
+    """One convolution of input and state together at each step."""
+
+    def __init__(self, channels, c):
+        super().__init__()
+        self.filters = c["filters"]
+        self.conv = nn.Conv2d(channels + self.filters, 4 * self.filters, tuple(c["kernel_size"]),
+                              padding="same").to(memory_format=torch.channels_last)
+
+    def forward(self, x):
+        n, steps, rows, columns, _ = x.shape
+        x = x.permute(0, 1, 4, 2, 3)
+        h = torch.zeros(n, self.filters, rows, columns).to(memory_format=torch.channels_last)
+        c = torch.zeros_like(h)
+        for t in range(steps):
+            i, f, g, o = self.conv(torch.cat((x[:, t], h), 1)).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        return h
+
+
 class Heads(nn.Module):
     def __init__(self, width, heads, size):
         super().__init__()
@@ -132,6 +162,11 @@ def last_axis_function(name, c, width):
 
 def make(name, c, x):
     """The module for inputs like x, which is in PyTorch's order where channels stand second."""
+    if name == "ConvLSTM2D":
+        return ConvLSTM(x.shape[-1], c)
+    if name == "Bidirectional":
+        return BothWays(nn.LSTM(x.shape[-1], c["layer"]["config"]["units"], batch_first=True,
+                                bidirectional=True))
     if "Conv" in name:
         return convolution(name, c, x.shape[1])
     if "Pooling1D" in name and name.startswith("Global") and not c.get("channels_second"):
