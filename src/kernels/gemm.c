@@ -234,6 +234,15 @@ static void split_block(block *x)
     }
 }
 
+static void run_split(block *x)
+{
+    split_block(x);
+    if (x->row_parts * x->panel_parts == 1)
+        run_chunk(x, 0);
+    else
+        kl_parallel_for(x->row_parts * x->panel_parts, run_chunk, x);
+}
+
 static void run_block(block *x)
 {
     if (x->packed) {
@@ -247,11 +256,7 @@ static void run_block(block *x)
     } else if (x->packed_last) {
         pack_panel(x, x->panels - 1, x->packed_last);
     }
-    split_block(x);
-    if (x->row_parts * x->panel_parts == 1)
-        run_chunk(x, 0);
-    else
-        kl_parallel_for(x->row_parts * x->panel_parts, run_chunk, x);
+    run_split(x);
 }
 
 /* One product by tiles. */
@@ -308,6 +313,48 @@ static bool run_tiles(const kl_tile_set *set, const kl_gemm *g, const char *a, c
     }
     kl_block_free(scratch);
     return true;
+}
+
+/* The block of all columns and of part `step` of k; the packed parts lie one after the other. */
+static block packed_block(const kl_tile_set *set, const kl_gemm *g, int64_t step, float *packed)
+{
+    int64_t steps = ceil_div(g->k, DEPTH), k = part_begin(g->k, steps, step);
+    int64_t vectors = ceil_div(g->n, set->lanes);
+    return (block){.set = set,
+                   .g = g,
+                   .a = (const char *)g->a + k * g->a_col * set->size,
+                   .b = (const char *)g->b + k * g->b_row * set->size,
+                   .c = g->c,
+                   .k = part_begin(g->k, steps, step + 1) - k,
+                   .accumulate = g->accumulate || step > 0,
+                   .bias = g->bias && step == 0,
+                   .relu = g->epilogue == KL_EPILOGUE_RELU && step == steps - 1,
+                   .packed = (char *)(packed + k * vectors * set->lanes),
+                   .vectors = vectors,
+                   .panels = ceil_div(vectors, set->vectors)};
+}
+
+float *kl_gemm_pack_f32(int64_t k, int64_t n, const float *b, int64_t b_row, int64_t b_col)
+{
+    const kl_tile_set *set = kl_tile_set_f32();
+    kl_gemm g = {.n = n, .k = k, .b = b, .b_row = b_row, .b_col = b_col};
+    int64_t width = ceil_div(n, set->lanes) * set->lanes;
+    float *packed = kl_block_alloc((size_t)(k * width) * sizeof *packed);
+    for (int64_t step = 0; packed && step < ceil_div(k, DEPTH); step++) {
+        block x = packed_block(set, &g, step, packed);
+        for (int64_t i = 0; i < x.panels; i++)
+            pack_chunk(&x, i);
+    }
+    return packed;
+}
+
+void kl_gemm_packed_f32(const kl_gemm *g, float *packed)
+{
+    const kl_tile_set *set = kl_tile_set_f32();
+    for (int64_t step = 0; step < ceil_div(g->k, DEPTH); step++) {
+        block x = packed_block(set, g, step, packed);
+        run_split(&x);
+    }
 }
 
 typedef struct dots_job {

@@ -34,4 +34,10 @@ typedef struct kl_gemm {
 bool kl_gemm_f32(const kl_gemm *g);
 bool kl_gemm_f64(const kl_gemm *g);
 
+/* B [k, n] rearranged once for many products with it, for kl_block_free(); NULL with
+   KL_ERROR_MEMORY. */
+float *kl_gemm_pack_f32(int64_t k, int64_t n, const float *b, int64_t b_row, int64_t b_col);
+/* The product with a packed B in the place of g->b; no batch. */
+void kl_gemm_packed_f32(const kl_gemm *g, float *packed);
+
 #endif

@@ -15,11 +15,13 @@ typedef struct kl_gru {
     const float *bias;      /* [3u], of the state's product */
     const float *h0;        /* [b, u] */
     const uint8_t *mask;    /* [b, t]: steps to keep, or NULL */
-    float *gates;           /* [b, t, 3u]: in, x * kernel + bias; out, the gates' activations */
-    float *inner;           /* [b, t, u]: out, the candidate's part of the state's product */
-    float *states;          /* [b, t, u] */
-    float *outputs;         /* [b, t, u]: as states, but a masked step repeats the output before it,
-                               zeros at first */
+    const float *z;         /* [b, t, 3u]: x * kernel + bias */
+    /* What backward needs: the gates' activations [b, t, 3u], and the candidate's part of the
+       state's product [b, t, u]. Both NULL where nothing goes back. */
+    float *gates, *inner;
+    float *states;  /* [b, t, u] */
+    float *outputs; /* [b, t, u]: as states, but a masked step repeats the output before it,
+                       zeros at first */
 } kl_gru;
 
 /* False with KL_ERROR_MEMORY. */

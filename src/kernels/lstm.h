@@ -11,10 +11,13 @@
 typedef struct kl_lstm {
     int64_t batch, steps, units;
     const float *recurrent; /* [u, 4u] */
+    const float *z;         /* [b, t, 4u]: x * kernel + bias */
     const float *h0, *c0;   /* [b, u] */
     const uint8_t *mask;    /* [b, t]: steps to keep, or NULL */
-    float *gates;           /* [b, t, 4u]: in, x * kernel + bias; out, the gates' activations */
-    float *cells, *tanh_cells, *states; /* [b, t, u] */
+    /* What backward needs: the gates' activations [b, t, 4u], the cells and their tanh [b, t, u].
+       All NULL where nothing goes back: then c_last [b, u] gets the last cells. */
+    float *gates, *cells, *tanh_cells, *c_last;
+    float *states;  /* [b, t, u] */
     float *outputs; /* [b, t, u]: as states, but a masked step repeats the output before it,
                        zeros at first */
 } kl_lstm;

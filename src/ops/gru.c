@@ -63,18 +63,20 @@ static kl_status gru_compose(kl_op_frame *f)
 
 /* The inputs as contiguous arrays. */
 typedef struct gru_arrays {
-    kl_tensor *recurrent, *bias, *h0, *mask;
+    kl_tensor *z, *recurrent, *bias, *h0, *mask;
 } gru_arrays;
 
 static bool take_arrays(const kl_op_frame *f, gru_arrays *a)
 {
-    *a = (gru_arrays){kl_dense_values(f->in[RECURRENT]), kl_dense_values(f->in[BIAS]),
-                      kl_dense_values(f->in[H0]), f->in[MASK] ? kl_contiguous(f->in[MASK]) : NULL};
-    return a->recurrent && a->bias && a->h0 && (a->mask || !f->in[MASK]);
+    *a = (gru_arrays){kl_dense_values(f->in[Z]), kl_dense_values(f->in[RECURRENT]),
+                      kl_dense_values(f->in[BIAS]), kl_dense_values(f->in[H0]),
+                      f->in[MASK] ? kl_contiguous(f->in[MASK]) : NULL};
+    return a->z && a->recurrent && a->bias && a->h0 && (a->mask || !f->in[MASK]);
 }
 
 static void drop_arrays(const kl_op_frame *f, const gru_arrays *a)
 {
+    kl_drop_copy(a->z, f->in[Z]);
     kl_drop_copy(a->recurrent, f->in[RECURRENT]);
     kl_drop_copy(a->bias, f->in[BIAS]);
     kl_drop_copy(a->h0, f->in[H0]);
@@ -87,6 +89,7 @@ static kl_gru sequence_of(const kl_op_frame *f, const gru_arrays *a)
     return (kl_gru){.batch = z->shape[0],
                     .steps = z->shape[1],
                     .units = z->shape[2] / 3,
+                    .z = kl_sequence_floats(a->z),
                     .recurrent = kl_sequence_floats(a->recurrent),
                     .bias = kl_sequence_floats(a->bias),
                     .h0 = kl_sequence_floats(a->h0),
@@ -110,12 +113,16 @@ static kl_status gru_forward(kl_op_frame *f)
         return f->out[0] && f->out[1] ? KL_OK : kl_last_status();
     }
     gru_arrays a;
-    f->saved[GATES] = kl_copy(z, KL_FLOAT32);
-    f->saved[INNER] = kl_empty(KL_FLOAT32, 3, shape);
+    if (f->recording) {
+        f->saved[GATES] = kl_empty(KL_FLOAT32, 3, z->shape);
+        f->saved[INNER] = kl_empty(KL_FLOAT32, 3, shape);
+        if (!f->saved[GATES] || !f->saved[INNER])
+            return kl_last_status();
+    }
     f->out[0] = kl_empty(KL_FLOAT32, 3, shape);
     if (f->out[0])
         f->saved[STATES] = f->in[MASK] ? kl_empty(KL_FLOAT32, 3, shape) : kl_alias(f->out[0]);
-    if (!f->saved[GATES] || !f->saved[INNER] || !f->saved[STATES] || !take_arrays(f, &a))
+    if (!f->saved[STATES] || !take_arrays(f, &a))
         return kl_last_status();
     kl_gru l = sequence_of(f, &a);
     l.outputs = kl_sequence_floats(f->out[0]);
@@ -179,7 +186,7 @@ kl_status kl_op_gru(kl_tensor *z, kl_tensor *recurrent, kl_tensor *bias, kl_tens
     if (z->dtype == KL_FLOAT32 && recurrent->dtype == KL_FLOAT32)
         status = kl_op_run(&gru_op, NULL, INPUTS, in, 1 << MASK, 2, out);
     else
-        status = kl_sequence_compose(&gru_op, INPUTS, in, 2, out);
+        status = kl_sequence_compose(&gru_op, NULL, INPUTS, in, 2, out);
     *sequence = out[0];
     *h = out[1];
     return status;

@@ -87,25 +87,34 @@ static kl_status lstm_forward(kl_op_frame *f)
     }
     if (!z->shape[1])
         return kl_error(KL_ERROR_SHAPE, "a sequence has at least 1 step");
-    f->saved[GATES] = kl_copy(z, KL_FLOAT32);
-    f->saved[CELLS] = kl_empty(KL_FLOAT32, 3, shape);
-    f->saved[TANH_CELLS] = kl_empty(KL_FLOAT32, 3, shape);
+    int64_t gates[3] = {shape[0], shape[1], 4 * shape[2]};
     f->out[0] = kl_empty(KL_FLOAT32, 3, shape);
     if (f->out[0])
         f->saved[STATES] = f->in[MASK] ? kl_empty(KL_FLOAT32, 3, shape) : kl_alias(f->out[0]);
+    if (f->recording) {
+        f->saved[GATES] = kl_empty(KL_FLOAT32, 3, gates);
+        f->saved[CELLS] = kl_empty(KL_FLOAT32, 3, shape);
+        f->saved[TANH_CELLS] = kl_empty(KL_FLOAT32, 3, shape);
+    } else {
+        f->out[2] = kl_empty(KL_FLOAT32, 2, state);
+    }
+    bool kept = f->recording ? f->saved[GATES] && f->saved[CELLS] && f->saved[TANH_CELLS]
+                             : f->out[2] != NULL;
+    kl_tensor *cz = kl_dense_values(z);
     kl_tensor *w = kl_dense_values(f->in[RECURRENT]), *h0 = kl_dense_values(f->in[H0]);
     kl_tensor *c0 = kl_dense_values(f->in[C0]);
     kl_tensor *mask = f->in[MASK] ? kl_contiguous(f->in[MASK]) : NULL;
-    for (int i = 0; i < 4; i++)
-        if (!f->saved[i])
-            return kl_last_status();
-    if (!w || !h0 || !c0 || (f->in[MASK] && !mask))
+    if (!kept || !f->saved[STATES] || !cz || !w || !h0 || !c0 || (f->in[MASK] && !mask))
         return kl_last_status();
     kl_lstm l = sequence_of(f, w, h0, c0, mask);
+    l.z = kl_sequence_floats(cz);
     l.outputs = kl_sequence_floats(f->out[0]);
+    l.c_last = f->recording ? NULL : kl_sequence_floats(f->out[2]);
     bool good = kl_lstm_forward(&l);
     f->out[1] = good ? kl_sequence_last(f->saved[STATES]) : NULL;
-    f->out[2] = good ? kl_sequence_last(f->saved[CELLS]) : NULL;
+    if (f->recording)
+        f->out[2] = good ? kl_sequence_last(f->saved[CELLS]) : NULL;
+    kl_drop_copy(cz, z);
     kl_drop_copy(w, f->in[RECURRENT]);
     kl_drop_copy(h0, f->in[H0]);
     kl_drop_copy(c0, f->in[C0]);
@@ -166,7 +175,7 @@ kl_status kl_op_lstm(kl_tensor *z, kl_tensor *recurrent, kl_tensor *h0, kl_tenso
     if (z->dtype == KL_FLOAT32 && recurrent->dtype == KL_FLOAT32)
         status = kl_op_run(&lstm_op, NULL, INPUTS, in, 1 << MASK, 3, out);
     else
-        status = kl_sequence_compose(&lstm_op, INPUTS, in, 3, out);
+        status = kl_sequence_compose(&lstm_op, NULL, INPUTS, in, 3, out);
     *result = (kl_lstm_result){out[0], out[1], out[2]};
     return status;
 }

@@ -49,11 +49,12 @@ kl_tensor *kl_sequence_recurrent_grad(const float *h0, const float *states, kl_t
     return good ? dw : NULL;
 }
 
-kl_status kl_sequence_compose(const kl_op *op, int inputs, kl_tensor **in, int outputs,
-                              kl_tensor **out)
+kl_status kl_sequence_compose(const kl_op *op, const void *attrs, int inputs, kl_tensor **in,
+                              int outputs, kl_tensor **out)
 {
     kl_scope *scope = kl_scope_begin();
-    kl_op_frame frame = {.op = op, .inputs = inputs, .outputs = outputs, .in = in, .out = out};
+    kl_op_frame frame = {
+        .op = op, .attrs = attrs, .inputs = inputs, .outputs = outputs, .in = in, .out = out};
     kl_status status = scope ? op->compose(&frame) : kl_last_status();
     kl_scope_end_keeping(scope, status ? 0 : (size_t)outputs, out);
     return status;

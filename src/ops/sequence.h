@@ -14,7 +14,7 @@ kl_tensor *kl_sequence_recurrent_grad(const float *h0, const float *states, kl_t
                                       int64_t units);
 
 /* The op by its composed form, for dtypes that the kernels don't have. */
-kl_status kl_sequence_compose(const kl_op *op, int inputs, kl_tensor **in, int outputs,
-                              kl_tensor **out);
+kl_status kl_sequence_compose(const kl_op *op, const void *attrs, int inputs, kl_tensor **in,
+                              int outputs, kl_tensor **out);
 
 #endif

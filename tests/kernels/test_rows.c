@@ -166,15 +166,16 @@ static double unit_loss(const double *z, double c, double dh, double dc)
 static void lstm_gates_of(int64_t u)
 {
     const kl_elementwise_table *k = kl_elementwise_kernels();
-    static float z[4 * MOST], gates[4 * MOST], dz[4 * MOST];
+    static float z[4 * MOST], half[4 * MOST], gates[4 * MOST], dz[4 * MOST];
     float c[MOST], next[MOST], h[MOST], tc[MOST], dh[MOST], dc[MOST], dc_in[MOST];
     fill(z, 4 * u, -3, 3);
     fill(c, u, -1, 1);
     fill(dh, u, -1, 1);
     fill(dc, u, -1, 1);
     memcpy(dc_in, dc, sizeof dc);
-    memcpy(gates, z, sizeof z);
-    k->lstm_gates_f32(u, gates, c, next, h, tc);
+    for (int64_t j = 0; j < 4 * u; j++)
+        gates[j] = half[j] = 0.5f * z[j];
+    k->lstm_gates_f32(u, half, gates, c, next, h, tc);
     k->lstm_gates_grad_f32(u, gates, c, tc, dh, dc, dz);
     for (int64_t j = 0; j < u; j++) {
         double at[4] = {z[j], z[u + j], z[2 * u + j], z[3 * u + j]};

@@ -1,5 +1,8 @@
 /* SimpleRNNCell and SimpleRNN. */
+#include <string.h>
+
 #include "layers/recurrent/gates.h"
+#include "ops/simple_rnn.h"
 
 static const kl_field cell_fields[] = {KL_CELL_FIELDS(kl_simple_rnn_cell_args), {0}};
 
@@ -22,6 +25,15 @@ static kl_tensor *simple_step(void *user, kl_tensor *z, kl_tensor *const *states
     return next[0] = h ? kl_activation_call(run->cell->args.common.activation, h) : NULL;
 }
 
+static bool has_fused_form(const kl_activation *activation)
+{
+    kl_fused_activation fused = kl_fused_of(activation);
+    const kl_object *object = (const kl_object *)activation;
+    /* NONE stands for functions without a fused form too. */
+    return fused == KL_FUSED_NONE ? !object || !strcmp(object->cls->class_name, "linear")
+                                  : fused != KL_FUSED_SOFTMAX;
+}
+
 static kl_status cell_sequence(const kl_layer *self, kl_context *ctx, kl_tensor *x, kl_tensor *mask,
                                kl_tensor **states, kl_tensor **sequence)
 {
@@ -29,7 +41,13 @@ static kl_status cell_sequence(const kl_layer *self, kl_context *ctx, kl_tensor 
     kl_gated_run run;
     kl_status status =
         kl_gated_begin(self, ctx, x, states[0], s->bias ? kl_read(ctx, s->bias) : NULL, &run);
-    return status ? status : kl_run_steps(simple_step, &run, run.z, mask, 1, states, sequence);
+    if (status)
+        return status;
+    const kl_activation *activation = s->args.common.activation;
+    if (run.keep_state || run.half || !has_fused_form(activation))
+        return kl_run_steps(simple_step, &run, run.z, mask, 1, states, sequence);
+    return kl_op_simple_rnn(run.z, run.recurrent, states[0], mask, kl_fused_of(activation),
+                            sequence, &states[0]);
 }
 
 const kl_layer_vtable kl_simple_rnn_cell_class = {
