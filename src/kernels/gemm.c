@@ -11,8 +11,10 @@ enum {
     BLOCK_ELEMENTS = 1 << 19, /* most elements of B packed at a time */
     ROWS_BYTES = 96 << 10,    /* of A that a chunk of work goes through again for every panel */
     PACK_ROWS = 96,           /* with fewer rows packing B costs more than it gains */
-    FAR_BYTES = 1024,         /* from an element of a row of A to the next, to be worth a copy */
-    COPY_PANELS = 4,          /* with as many panels to read it */
+    CROWDED = 8192,           /* but not where its rows, so many bytes apart, share cache sets */
+    CROWDED_ROWS = 16,
+    FAR_BYTES = 1024, /* from an element of a row of A to the next, to be worth a copy */
+    COPY_PANELS = 4,  /* with as many panels to read it */
     COPY_DEPTH = 32,
     FEW_ROWS = 4,
     GRAIN = 1 << 17, /* multiplications that are worth another thread */
@@ -271,7 +273,8 @@ static bool run_tiles(const kl_tile_set *set, const kl_gemm *g, const char *a, c
         while (set->rows[wide] < g->m)
             wide--;
     }
-    bool pack = g->b_col != 1 || g->m >= PACK_ROWS;
+    bool crowded = g->b_row * set->size % CROWDED == 0 && g->k >= COPY_DEPTH;
+    bool pack = g->b_col != 1 || g->m >= (crowded ? CROWDED_ROWS : PACK_ROWS);
     int64_t depth = pack || g->m > FEW_ROWS ? min(g->k, DEPTH) : g->k;
     int64_t steps = depth > 0 ? ceil_div(g->k, depth) : 1;
     int64_t per_block = vectors;
