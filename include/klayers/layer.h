@@ -300,10 +300,25 @@ KL_API kl_tensor *kl_layer_losses(kl_layer *layer);
 /* The losses one by one: up to capacity into out (each the caller's); returns how many, -1 on
    error. */
 KL_API int kl_layer_losses_list(kl_layer *layer, kl_tensor **out, int capacity);
-/* Stateful layers and all below: back to the initial state. */
+/* Stateful layers and all below: back to the initial state. Preprocessing layers forget what they
+   took in since they last learned. */
 KL_API kl_status kl_layer_reset_state(kl_layer *layer);
-/* Learns from data [samples, ...] (preprocessing layers). */
+
+/*
+ * Preprocessing layers learn from data [samples, ...]: from a tensor, from NUL-terminated texts, or
+ * from a source that is asked for batch after batch, so that no more than one need be in memory.
+ * `next` sets *batch to a tensor that lives until it is asked again, or leaves it NULL at the end;
+ * its failure ends adapt with the same error. What was learned before is forgotten at success, and
+ * stays after a failure.
+ */
 KL_API kl_status kl_layer_adapt(kl_layer *layer, kl_tensor *data);
+KL_API kl_status kl_layer_adapt_texts(kl_layer *layer, const char *const *texts, int64_t count);
+KL_API kl_status kl_layer_adapt_source(kl_layer *layer,
+                                       kl_status (*next)(void *user, kl_tensor **batch),
+                                       void *user);
+/* The steps of adapt one by one, from kl_layer_reset_state() on: a batch, and the end. */
+KL_API kl_status kl_layer_update_state(kl_layer *layer, kl_tensor *batch);
+KL_API kl_status kl_layer_finalize_state(kl_layer *layer);
 
 #ifdef __cplusplus
 }

@@ -547,7 +547,8 @@ kl_status kl_layer_reset_state(kl_layer *layer)
 {
     if (!layer)
         return kl_error_null("kl_layer_reset_state", "layer");
-    kl_status status = layer->vtable->reset_state ? layer->vtable->reset_state(layer) : KL_OK;
+    kl_status status =
+        layer->vtable->reset_state ? layer->vtable->reset_state(layer) : kl_adapt_forget(layer);
     for (int i = 0; !status && i < layer->sublayer_count; i++)
         status = kl_layer_reset_state(layer->sublayers[i].layer);
     return status;

@@ -88,6 +88,9 @@ int kl_layer_list_weights(const kl_layer *layer, bool trainable_only, kl_weight 
 /* Whether the layer or one below is stateful at inference. */
 bool kl_layer_is_stateful(const kl_layer *layer);
 
+/* Forgets what kl_layer_update_state() took in since the last kl_layer_finalize_state(). */
+kl_status kl_adapt_forget(kl_layer *layer);
+
 /* Sets the value's `watched` from the weight's and its owner's trainable. */
 void kl_weight_follow(kl_weight *weight);
 void kl_weight_free(kl_weight *weight);

@@ -1,4 +1,4 @@
-/* Penalties of weights and activity, state and adapt of layers outside the fit loop. */
+/* Penalties of weights and activity outside the fit loop. */
 #include "layers/layer.h"
 
 #include "base/alloc.h"
@@ -84,33 +84,4 @@ kl_tensor *kl_layer_losses(kl_layer *layer)
         total = next;
     }
     return total;
-}
-
-kl_status kl_layer_adapt(kl_layer *layer, kl_tensor *data)
-{
-    if (!layer || !data)
-        return kl_error_null("kl_layer_adapt", layer ? "data" : "layer");
-    if (!layer->vtable->adapt_update)
-        return kl_error(KL_ERROR_UNSUPPORTED, "%s: %s has nothing to adapt", layer->name,
-                        layer->object.cls->class_name);
-    kl_shape shape = {.rank = data->rank, .dtype = data->dtype};
-    for (int i = 0; i < data->rank; i++)
-        shape.at[i] = i ? data->shape[i] : -1;
-    pthread_rwlock_wrlock(&layer->lock);
-    kl_status status = kl_layer_build(layer, &shape, 1);
-    kl_scope *scope = status ? NULL : kl_scope_begin();
-    if (!status && !scope)
-        status = kl_last_status();
-    if (!status && layer->vtable->adapt_reset)
-        status = layer->vtable->adapt_reset(layer);
-    if (!status)
-        status = layer->vtable->adapt_update(layer, data);
-    if (!status && layer->vtable->adapt_finish)
-        status = layer->vtable->adapt_finish(layer);
-    if (scope)
-        kl_scope_end_keeping(scope, 0, NULL);
-    pthread_rwlock_unlock(&layer->lock);
-    if (status)
-        kl_error_prefix(layer->name);
-    return status;
 }

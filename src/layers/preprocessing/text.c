@@ -187,6 +187,8 @@ static void add_text(kl_token_row *row, const kl_text_options *options, kl_strin
 static void make_ngrams(kl_token_row *row, const kl_text_options *options)
 {
     size_t tokens = row->count;
+    if (!tokens)
+        return;
     for (size_t i = 0; i < tokens && !row->failed; i++) {
         struct kl_span *span = &row->spans[i];
         if (!reserve(row, span->length + 1))

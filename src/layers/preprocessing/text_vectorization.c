@@ -100,6 +100,10 @@ static kl_status check_arguments(const text_state *s)
                         "output_sequence_length must not be set if output_mode is not 'int', got "
                         "%lld",
                         (long long)a->output_sequence_length);
+    for (size_t i = 0; a->ngrams_list.at && i < a->ngrams_list.count; i++)
+        if (a->ngrams_list.at[i] < 1)
+            return kl_error(KL_ERROR_RANGE, "ngrams must be at least 1, got %lld",
+                            (long long)a->ngrams_list.at[i]);
     if (s->lookup.mode == KL_LOOKUP_INT && a->sparse)
         return kl_error(KL_ERROR_INVALID, "sparse may only be true if output_mode is not 'int'");
     if (a->vocabulary.at && a->vocabulary_file)
