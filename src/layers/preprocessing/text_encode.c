@@ -188,9 +188,10 @@ static void read_chunk(void *arg, int64_t chunk)
 static void put_chunk(void *arg, int64_t chunk)
 {
     const encode_job *job = arg;
+    const int64_t *ids = job->chunks[chunk].at;
     int64_t from = 0, end = kl_split_begin(job->split, chunk + 1);
     for (int64_t i = kl_split_begin(job->split, chunk); i < end; i++) {
-        put_row(job, i, job->chunks[chunk].at + from, job->ends[i] - from);
+        put_row(job, i, ids ? ids + from : NULL, job->ends[i] - from);
         from = job->ends[i];
     }
 }
