@@ -108,6 +108,13 @@ typedef struct kl_fit_args {
     kl_callback *callbacks[KL_MAX_LIST];                   /* taken over */
     kl_tensor *inputs[KL_MAX_LIST], *targets[KL_MAX_LIST]; /* in the place of x and y */
     kl_data data;                                          /* or a generator */
+    kl_layer *preprocessing; /* a layer or model that every batch's x goes through first: in
+                                training mode, in validation not. Lent; shares nothing with the
+                                model */
+    bool preprocess_targets; /* it takes and gives x and then y (MixUp, CutMix) */
+    int64_t prefetch; /* batches gathered and preprocessed ahead on a thread of their own; KL_NONE:
+                         2 with preprocessing, else 0. Results are the same whatever it is; a
+                         generator is called on that thread */
     char pos_;
     kl_model *model;
     kl_tensor *x, *y; /* [samples, ...], lent */
@@ -120,7 +127,8 @@ KL_API kl_history *kl_fit_with(const kl_fit_args *args);
 KL_API kl_fit_args kl_fit_defaults(void);
 #define KL_FIT_DEFAULTS                                                                            \
     .epochs = 1, .batch_size = 32, .verbose = 1, .shuffle = true, .steps_per_epoch = KL_NONE,      \
-    .validation_steps = KL_NONE, .validation_batch_size = KL_NONE, .validation_freq = 1, .pos_ = 0
+    .validation_steps = KL_NONE, .validation_batch_size = KL_NONE, .validation_freq = 1,           \
+    .prefetch = KL_NONE, .pos_ = 0
 #ifndef __cplusplus
 #define kl_fit(...) KL_CALL_(kl_fit_with, kl_fit_args, (KL_FIT_DEFAULTS), __VA_ARGS__)
 #endif
@@ -135,6 +143,7 @@ typedef struct kl_evaluate_args {
     int64_t steps; /* KL_NONE: until the data ends */
     kl_tensor *inputs[KL_MAX_LIST], *targets[KL_MAX_LIST];
     kl_data data;
+    kl_layer *preprocessing; /* as kl_fit has it, not in training mode */
     char pos_;
     kl_model *model;
     kl_tensor *x, *y;

@@ -5,7 +5,7 @@
 #include "base/random.h"
 #include "base/thread_pool.h"
 #include "tensor/tensor.h"
-#include "training/training.h"
+#include "training/prefetch.h"
 
 /* A list that a field `one` or a list of them gives, held and contiguous. */
 static kl_status take_list(const char *function, const char *what, kl_tensor *one,
@@ -235,6 +235,18 @@ static int count_list(kl_tensor *const *list)
     return count;
 }
 
+static kl_status copy_list(kl_tensor **list)
+{
+    for (int i = 0; i < KL_MAX_LIST && list[i]; i++) {
+        kl_tensor *mask = list[i]->mask;
+        list[i] = kl_copy(list[i], (kl_dtype)list[i]->dtype);
+        if (!list[i])
+            return kl_last_status();
+        kl_tensor_set_mask(list[i], mask);
+    }
+    return KL_OK;
+}
+
 static kl_status from_generator(kl_source *s, kl_step_batch *batch, bool *end)
 {
     kl_batch given = {0};
@@ -249,6 +261,8 @@ static kl_status from_generator(kl_source *s, kl_step_batch *batch, bool *end)
     batch->weights = count_list(given.sample_weight);
     if (!batch->inputs)
         return kl_error_null("data.next", "x");
+    if (s->ahead && (copy_list(batch->x) || copy_list(batch->y) || copy_list(batch->w)))
+        return kl_last_status();
     return KL_OK;
 }
 
@@ -283,9 +297,10 @@ kl_status kl_source_next(kl_source *s, kl_step_batch *batch, bool *end)
                             "class_weight is only supported for models with a single output");
         batch->w[0] = kl_class_weights(s->class_weight, batch->y[0], batch->w[0]);
         batch->weights = 1;
-        return batch->w[0] ? KL_OK : kl_last_status();
+        if (!batch->w[0])
+            return kl_last_status();
     }
-    return KL_OK;
+    return s->preprocessing ? kl_source_preprocess(s, batch) : KL_OK;
 }
 
 /* The class of sample i: its label, or the place of the largest element of its row. */

@@ -4,13 +4,15 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/pool.h"
+#include "base/random.h"
 #include "tensor/tensor.h"
-#include "training/training.h"
+#include "training/prefetch.h"
 
 typedef struct fit_run {
     const kl_fit_args *args;
     kl_training_state *t;
     kl_source data, validation;
+    kl_prefetch *prefetch; /* NULL: batches are made when they are needed */
     bool validates;
     kl_history *history;
     kl_callback_event event;
@@ -118,6 +120,7 @@ kl_history *kl_evaluate_with(const kl_evaluate_args *args)
         return NULL;
     loop_pool pool = {0};
     kl_status status = enter_pool(&pool);
+    source.preprocessing = args->preprocessing;
     kl_history *result = status ? NULL : kl_history_new();
     int64_t steps = args->steps == KL_NONE ? -1 : args->steps, done;
     if (result) {
@@ -206,6 +209,11 @@ static kl_status check_args(const kl_fit_args *a)
     if (a->steps_per_epoch != KL_NONE && a->steps_per_epoch < 1)
         return kl_error(KL_ERROR_RANGE, "kl_fit: steps_per_epoch must be at least 1, got %lld",
                         (long long)a->steps_per_epoch);
+    if (a->prefetch != KL_NONE && (a->prefetch < 0 || a->prefetch > KL_MOST_PREFETCH))
+        return kl_error(KL_ERROR_RANGE, "kl_fit: prefetch must be from 0 to %d, got %lld",
+                        KL_MOST_PREFETCH, (long long)a->prefetch);
+    if (a->preprocess_targets && !a->preprocessing)
+        return kl_error(KL_ERROR_INVALID, "kl_fit: preprocess_targets needs preprocessing");
     for (int i = 0; i < callback_count(a); i++)
         if (kl_object_kind(a->callbacks[i]) != KL_KIND_CALLBACK)
             return kl_error(KL_ERROR_INVALID, "kl_fit: callbacks[%d] is no callback", i);
@@ -224,6 +232,11 @@ static kl_status open_run(fit_run *run)
     if (status)
         return status;
     run->data.class_weight = a->class_weight;
+    run->data.preprocessing = run->validation.preprocessing = a->preprocessing;
+    run->data.preprocess_targets = run->validation.preprocess_targets = a->preprocess_targets;
+    run->data.trains = true;
+    if (a->preprocessing)
+        run->data.stream = kl_random_next_key();
     if (a->shuffle && !run->data.data) {
         run->data.order = kl_malloc_array((size_t)run->data.samples, sizeof *run->data.order);
         if (!run->data.order)
@@ -242,7 +255,8 @@ static kl_status train_batch(fit_run *run, bool *end)
     if (!scope)
         return kl_last_status();
     kl_step_batch batch;
-    kl_status status = kl_source_next(&run->data, &batch, end);
+    kl_status status = run->prefetch ? kl_prefetch_next(run->prefetch, &batch, end)
+                                     : kl_source_next(&run->data, &batch, end);
     if (!status && !*end) {
         run->event.logs = NULL;
         status = NOTIFY(run, on_batch_begin);
@@ -275,11 +289,14 @@ static kl_status train_epoch(fit_run *run, kl_progress *progress, int64_t *done)
     kl_training_reset(run->t);
     int64_t most = run->args->steps_per_epoch == KL_NONE ? INT64_MAX : run->args->steps_per_epoch;
     kl_status status = KL_OK;
+    if (run->prefetch)
+        kl_prefetch_allow(run->prefetch, most);
     while (!status && *done < most) {
         bool end = false;
         status = train_batch(run, &end);
         if (end) {
-            status = kl_source_restart(&run->data);
+            status =
+                run->prefetch ? kl_prefetch_restart(run->prefetch) : kl_source_restart(&run->data);
             break;
         }
         ++*done;
@@ -370,7 +387,11 @@ static kl_status run_fit(fit_run *run)
     kl_status status = enter_pool(&pool);
     if (status)
         return status;
-    status = NOTIFY(run, on_train_begin);
+    int64_t depth = a->prefetch == KL_NONE ? (a->preprocessing ? 2 : 0) : a->prefetch;
+    if (depth && !(run->prefetch = kl_prefetch_new(&run->data, depth)))
+        status = kl_last_status();
+    if (!status)
+        status = NOTIFY(run, on_train_begin);
     for (int64_t epoch = a->initial_epoch; !status && epoch < a->epochs && !run->event.stop;
          epoch++)
         status = run_epoch(run, epoch);
@@ -380,6 +401,7 @@ static kl_status run_fit(fit_run *run)
         run->event.logs = &run->logs;
         status = NOTIFY(run, on_train_end);
     }
+    kl_prefetch_free(run->prefetch);
     leave_pool(&pool);
     return status;
 }

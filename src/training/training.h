@@ -85,8 +85,12 @@ typedef struct kl_source {
     const kl_data *data;
     kl_floats class_weight; /* lent */
     int64_t samples, batch_size, at;
-    int64_t *order; /* shuffled; NULL: as they come */
-    bool fresh;     /* at the start of its data */
+    int64_t *order;          /* shuffled; NULL: as they come */
+    bool fresh;              /* at the start of its data */
+    bool ahead;              /* batches outlive the next: what a generator gives is copied */
+    kl_layer *preprocessing; /* lent; NULL: none */
+    bool preprocess_targets, trains;
+    uint64_t stream, preprocessed; /* the key of draws in training, and batches so far */
 } kl_source;
 
 /* Checks the lists, holds the arrays; x or lists as the argument structs have them. */
