@@ -83,8 +83,25 @@ KL_API kl_tensor *kl_model_output(const kl_model *model, int index);
 KL_API int kl_model_input_count(const kl_model *model);
 KL_API int kl_model_output_count(const kl_model *model);
 
-/* Keras's table: layer (type), output shape, parameters, totals. */
-KL_API kl_status kl_summary(kl_model *model, FILE *file);
+/*
+ * Keras's table: layer (type), output shape, parameters, connections, totals: kl_summary(model,
+ * stdout, .expand_nested = true).
+ */
+typedef struct kl_summary_args {
+    size_t size;
+    unsigned mark;
+    int line_length;     /* 0: 76, Keras's where the output is no terminal */
+    bool expand_nested;  /* also the layers of models within the model */
+    bool show_trainable; /* a column with Y, N, or - where there are no weights */
+    char pos_;
+    kl_model *model;
+    FILE *file;
+} kl_summary_args;
+KL_API kl_status kl_summary_with(const kl_summary_args *args);
+KL_API kl_summary_args kl_summary_defaults(void);
+#ifndef __cplusplus
+#define kl_summary(...) KL_CALL_(kl_summary_with, kl_summary_args, (.pos_ = 0), __VA_ARGS__)
+#endif
 /* The graph in Graphviz's language (plot_model). */
 KL_API kl_status kl_plot_model(kl_model *model, FILE *file, bool show_shapes);
 

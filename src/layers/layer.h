@@ -43,6 +43,7 @@ struct kl_layer {
     bool stateful; /* set by init where an argument decides; else the vtable's flag */
     bool has_input_shape;
     kl_shape input_shape; /* with the batch, from input_shape or batch_input_shape */
+    int symbolic_calls;   /* in graphs that may not be joined yet */
     _Atomic bool built;
     bool building;
     kl_weight **weights;
@@ -64,6 +65,8 @@ struct kl_layer {
     kl_context *contexts;  /* free list */
     void *training;        /* what kl_compile left (src/training); freed by training_free */
     void (*training_free)(void *training);
+    /* How many elements and bytes a built optimizer's variables have. */
+    void (*training_size)(const void *training, int64_t *count, double *bytes);
 };
 
 /* The same for a graph's node: as much as can be known. */

@@ -262,14 +262,6 @@ static kl_status copy_call(kl_graph_node *node, const kl_call_args *args)
     return KL_OK;
 }
 
-static int count_calls(const kl_layer *layer, kl_graph *graph)
-{
-    int count = 0;
-    for (const kl_graph_node *node = graph->first; node; node = node->next)
-        count += node->layer == layer;
-    return count;
-}
-
 /* The call's further tensors as stand-ins matter for shapes too: symbolic ones are probed by the
    layer's base from the same sizes, so they are left out here unless constant. */
 static void drop_symbolic(kl_call_args *args)
@@ -322,7 +314,7 @@ static kl_status graph_call(const kl_call_args *args, kl_tensors *outputs)
         node_free(node);
         return status;
     }
-    node->call_index = count_calls(layer, kl_graph_of(node->outputs[0])) - 1;
+    node->call_index = layer->symbolic_calls++;
     *outputs = (kl_tensors){node->output_count, node->outputs};
     return KL_OK;
 }

@@ -1,33 +1,22 @@
-/* Keras's summary table and the graph in Graphviz's language. */
-#include "klayers/model.h"
-
+/* Keras's summary of a model. */
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/error.h"
-#include "base/str.h"
 #include "layers/layer.h"
 #include "models/executor.h"
 #include "models/input.h"
 #include "models/model.h"
+#include "models/text_table.h"
 
-/* "(None, 10)" as Keras prints it. */
-static void shape_text(const kl_tensor *tensor, char *out, size_t size)
-{
-    kl_str text = {0};
-    kl_str_append(&text, "(");
-    for (int i = 0; i < tensor->rank; i++) {
-        if (tensor->shape[i] < 0)
-            kl_str_append(&text, "None");
-        else
-            kl_str_printf(&text, "%lld", (long long)tensor->shape[i]);
-        if (i + 1 < tensor->rank || tensor->rank == 1)
-            kl_str_append(&text, i + 1 < tensor->rank ? ", " : ",");
-    }
-    kl_str_append(&text, ")");
-    snprintf(out, size, "%s", text.at ? text.at : "?");
-    kl_str_free(&text);
-}
+/* What Keras takes where the output is no terminal. */
+#define LINE_LENGTH 76
+
+typedef struct summary {
+    const kl_summary_args *args;
+    kl_text_table table;
+    const kl_executor *ex; /* of the whole model; NULL before it is built */
+    bool chain;            /* no column that tells what is connected to what */
+} summary;
 
 /* 1234567 -> "1,234,567" */
 static void number_text(int64_t value, char *out, size_t size)
@@ -44,206 +33,239 @@ static void number_text(int64_t value, char *out, size_t size)
 
 static void bytes_text(double bytes, char *out, size_t size)
 {
-    static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
+    static const char *const units[] = {"B", "KB", "MB", "GB", "TB", "PB"};
     int unit = 0;
-    while (bytes >= 1024 && unit < 4) {
+    while (bytes >= 1024 && unit < 5) {
         bytes /= 1024;
         unit++;
     }
     snprintf(out, size, "%.2f %s", bytes, units[unit]);
 }
 
-static const kl_graph_node *first_call(const kl_executor *ex, const kl_layer *layer)
+/* The arguments of a node that come from other nodes; *from is the first one's. */
+static int symbolic_arguments(kl_graph_node *node, const kl_graph_node **from)
 {
-    for (int i = 0; ex && i < ex->node_count; i++)
+    int count = 0;
+    kl_tensor **argument;
+    *from = NULL;
+    for (int i = 0; (argument = kl_node_argument(node, i)); i++)
+        if (*argument && (*argument)->symbol && !count++)
+            *from = kl_symbol_of(*argument)->node;
+    return count;
+}
+
+static const kl_graph_node *call_of(const kl_executor *ex, const kl_layer *layer, bool last)
+{
+    const kl_graph_node *found = NULL;
+    for (int i = 0; ex && i < ex->node_count && (last || !found); i++)
         if (ex->nodes[i]->layer == layer)
-            return ex->nodes[i];
-    return NULL;
+            found = ex->nodes[i];
+    return found;
 }
 
-typedef struct table {
-    FILE *file;
-    int widths[4];
-    int columns;
-} table;
-
-static void rule(const table *t, const char *left, const char *line, const char *middle,
-                 const char *right)
+/* Whether every node but the first reads one tensor, of the node before it. */
+static bool is_chain(const kl_executor *ex)
 {
-    fputs(left, t->file);
-    for (int c = 0; c < t->columns; c++) {
-        for (int i = 0; i < t->widths[c] + 2; i++)
-            fputs(line, t->file);
-        fputs(c + 1 < t->columns ? middle : right, t->file);
+    for (int i = 0; i < ex->node_count; i++) {
+        const kl_graph_node *node = ex->nodes[i], *from;
+        int count = symbolic_arguments(ex->nodes[i], &from);
+        if (count != (i > 0) || (i && from != ex->nodes[i - 1]) ||
+            (node->layer && call_of(ex, node->layer, false) != node))
+            return false;
     }
-    fputc('\n', t->file);
+    return true;
 }
 
-static void row(const table *t, const char *bar, const char *const *cells)
+static void append_outputs(kl_str *text, const kl_graph_node *node)
 {
-    fputs(bar, t->file);
-    for (int c = 0; c < t->columns; c++) {
-        bool right = c == 2;
-        fprintf(t->file, right ? " %*.*s %s" : " %-*.*s %s", t->widths[c], t->widths[c], cells[c],
-                bar);
+    bool several = node->output_count > 1;
+    kl_str_append(text, several ? "[" : "");
+    for (int i = 0; i < node->output_count; i++) {
+        kl_str_append(text, i ? ", " : "");
+        kl_append_shape(text, node->outputs[i]);
     }
-    fputc('\n', t->file);
+    kl_str_append(text, several ? "]" : "");
 }
 
-/* "dense[0][0], ..." of a layer's first call. */
-static void connections(const kl_graph_node *node, char *out, size_t size)
+/* "dense[0][0], ..." of all of a layer's calls, or of an op's node. */
+static void append_connections(kl_str *text, const kl_executor *ex, const kl_layer *layer,
+                               const kl_graph_node *op)
 {
-    kl_str text = {0};
-    for (int i = 0; node && i < node->input_count; i++) {
-        if (!node->inputs[i]->symbol)
+    for (int n = 0; ex && n < ex->node_count; n++) {
+        if (op ? ex->nodes[n] != op : ex->nodes[n]->layer != layer)
             continue;
-        const kl_graph_symbol *symbol = kl_symbol_of(node->inputs[i]);
-        kl_str_printf(&text, "%s%s[%d][%d]", text.length ? ", " : "",
-                      symbol->node->layer ? kl_layer_name(symbol->node->layer) : symbol->node->name,
-                      symbol->node->call_index, symbol->index);
+        kl_tensor **argument;
+        for (int i = 0; (argument = kl_node_argument(ex->nodes[n], i)); i++) {
+            if (!*argument || !(*argument)->symbol)
+                continue;
+            const kl_graph_symbol *symbol = kl_symbol_of(*argument);
+            const kl_graph_node *from = symbol->node;
+            kl_str_printf(text, "%s%s[%d][%d]", text->length ? ", " : "",
+                          from->layer ? from->layer->name : from->name, from->call_index,
+                          symbol->index);
+        }
     }
-    snprintf(out, size, "%s", text.length ? text.at : "-");
-    kl_str_free(&text);
+    if (!text->length)
+        kl_str_append(text, "-");
 }
 
-static void layer_row(const table *t, const kl_executor *ex, const kl_layer *layer)
+static const char *text_of(const kl_str *text)
 {
-    char name[160], shape[160] = "?", params[40], from[200];
-    snprintf(name, sizeof name, "%s (%s)", layer->name, kl_layer_class_name(layer));
-    const kl_graph_node *node = first_call(ex, layer);
+    return text->at ? text->at : "";
+}
+
+/* A row; the connections are `from`, and `trains` is the column of show_trainable. */
+static void put_row(summary *s, const kl_str *name, const kl_str *shape, const char *params,
+                    const kl_str *from, const char *trains)
+{
+    const char *cells[KL_TABLE_COLUMNS] = {text_of(name), text_of(shape), params};
+    int count = 3;
+    if (!s->chain)
+        cells[count++] = text_of(from);
+    cells[count] = trains;
+    kl_table_row(&s->table, cells);
+}
+
+/* `ex` is of the model that the layer stands in. */
+static void layer_row(summary *s, const kl_executor *ex, const kl_layer *layer, int level)
+{
+    kl_str name = {0}, shape = {0}, from = {0};
+    char params[48] = "0 (unbuilt)";
+    const kl_graph_node *node = call_of(ex, layer, true);
+    if (level)
+        kl_str_printf(&name, "%*s└ ", 3 * level, "");
+    kl_str_printf(&name, "%s (%s)", layer->name, kl_layer_class_name(layer));
     if (node)
-        shape_text(node->outputs[0], shape, sizeof shape);
-    number_text(kl_layer_count_params(layer), params, sizeof params);
-    if (!layer->built)
-        snprintf(params, sizeof params, "0 (unbuilt)");
-    connections(node, from, sizeof from);
-    row(t, "│", (const char *const[]){name, shape, params, from});
+        append_outputs(&shape, node);
+    else
+        kl_str_append(&shape, "?");
+    if (layer->built)
+        number_text(kl_layer_count_params(layer), params, sizeof params);
+    append_connections(&from, level ? NULL : ex, layer, NULL);
+    put_row(s, &name, &shape, params, &from,
+            !kl_layer_weight_count(layer) ? "-"
+            : layer->trainable            ? "Y"
+                                          : "N");
+    kl_str_free(&name);
+    kl_str_free(&shape);
+    kl_str_free(&from);
 }
 
-static void op_row(const table *t, const kl_graph_node *node)
+/* The layer and, if asked for, those in it. */
+static void layer_rows(summary *s, const kl_executor *ex, const kl_layer *layer, int level)
 {
-    char name[160], shape[160], from[200];
-    snprintf(name, sizeof name, "%s (%s)", node->name,
-             node->op->class_name ? node->op->class_name : node->op->name);
-    shape_text(node->outputs[0], shape, sizeof shape);
-    connections(node, from, sizeof from);
-    row(t, "│", (const char *const[]){name, shape, "0", from});
+    layer_row(s, ex, layer, level);
+    if (!s->args->expand_nested || !kl_is_model(layer))
+        return;
+    for (int i = 0; i < layer->sublayer_count; i++)
+        layer_rows(s, kl_model_executor(layer), layer->sublayers[i].layer, level + 1);
+}
+
+static void op_row(summary *s, const kl_graph_node *node)
+{
+    kl_str name = {0}, shape = {0}, from = {0};
+    kl_str_printf(&name, "%s (%s)", node->name,
+                  node->op->class_name ? node->op->class_name : node->op->name);
+    append_outputs(&shape, node);
+    append_connections(&from, s->ex, NULL, node);
+    put_row(s, &name, &shape, "0", &from, "-");
+    kl_str_free(&name);
+    kl_str_free(&shape);
+    kl_str_free(&from);
+}
+
+static void total(FILE *file, const char *label, int64_t count, double bytes)
+{
+    char number[40], size[40];
+    number_text(count, number, sizeof number);
+    bytes_text(bytes, size, sizeof size);
+    fprintf(file, " %s params: %s (%s)\n", label, number, size);
 }
 
 static void totals(FILE *file, const kl_model *model)
 {
-    int64_t counts[2] = {0, 0};
-    double bytes[2] = {0, 0};
-    int total = kl_layer_weight_count(model);
-    for (int i = 0; i < total; i++) {
+    int64_t counts[3] = {0};
+    double bytes[3] = {0};
+    for (int i = 0; i < kl_layer_weight_count(model); i++) {
         const kl_weight *weight = kl_layer_weight(model, i);
         int kind = !kl_weight_trainable(weight);
         counts[kind] += kl_tensor_size(weight->value);
         bytes[kind] += (double)kl_tensor_size(weight->value) *
                        (double)kl_dtype_size(kl_tensor_dtype(weight->value));
     }
-    const char *const labels[] = {"Total", "Trainable", "Non-trainable"};
-    for (int k = 0; k < 3; k++) {
-        char number[40], size[40];
-        number_text(k ? counts[k - 1] : counts[0] + counts[1], number, sizeof number);
-        bytes_text(k ? bytes[k - 1] : bytes[0] + bytes[1], size, sizeof size);
-        fprintf(file, " %s params: %s (%s)\n", labels[k], number, size);
-    }
+    if (model->training_size)
+        model->training_size(model->training, &counts[2], &bytes[2]);
+    total(file, "Total", counts[0] + counts[1] + counts[2], bytes[0] + bytes[1] + bytes[2]);
+    total(file, "Trainable", counts[0], bytes[0]);
+    total(file, "Non-trainable", counts[1], bytes[1]);
+    if (counts[2])
+        total(file, "Optimizer", counts[2], bytes[2]);
 }
 
-kl_status kl_summary(kl_model *model, FILE *file)
+static kl_status begin_table(summary *s)
 {
-    if (!model || !file)
+    static const double ends[2][KL_TABLE_COLUMNS] = {{.3, .56, .74, 1}, {.45, .8, 1}};
+    const int plain = s->chain ? 3 : 4, length = s->args->line_length;
+    double at[KL_TABLE_COLUMNS];
+    const char *heads[KL_TABLE_COLUMNS] = {"Layer (type)", "Output Shape", "Param #"};
+    s->table = (kl_text_table){.file = s->args->file, .columns = plain};
+    for (int c = 0; c < plain; c++)
+        at[c] = ends[s->chain][c] * (s->args->show_trainable ? 0.9 : 1);
+    s->table.alignments[2] = KL_RIGHT;
+    if (!s->chain)
+        heads[3] = "Connected to";
+    if (s->args->show_trainable) {
+        heads[plain] = "Trainable";
+        at[plain] = 1;
+        s->table.alignments[plain] = KL_CENTER;
+        s->table.columns++;
+    }
+    if (!kl_table_fit(&s->table, length ? length : LINE_LENGTH, at))
+        return kl_error(KL_ERROR_RANGE, "kl_summary: line_length %d is too small for %d columns",
+                        length, s->table.columns);
+    fprintf(s->args->file, "Model: \"%s\"\n", s->args->model->name);
+    kl_table_head(&s->table, heads);
+    return KL_OK;
+}
+
+kl_summary_args kl_summary_defaults(void)
+{
+    return (kl_summary_args){.size = sizeof(kl_summary_args), .mark = kl_error_count()};
+}
+
+kl_status kl_summary_with(const kl_summary_args *args)
+{
+    if (!args)
+        return kl_error_null("kl_summary", "args");
+    if (!kl_args_usable("kl_summary", args, args->size, sizeof *args, args->mark))
+        return kl_last_status();
+    const kl_model *model = args->model;
+    if (!model || !args->file)
         return kl_error_null("kl_summary", model ? "file" : "model");
     kl_status status = kl_layer_check(model);
     if (status)
         return status;
-    const kl_executor *ex = kl_model_executor(model);
-    bool functional = model->vtable == &kl_functional_class;
-    table t = {file, {31, 22, 13, 20}, functional ? 4 : 3};
-    fprintf(file, "Model: \"%s\"\n", model->name);
-    rule(&t, "┏", "━", "┳", "┓");
-    row(&t, "┃", (const char *const[]){"Layer (type)", "Output Shape", "Param #", "Connected to"});
-    rule(&t, "┡", "━", "╇", "┩");
-    if (functional) {
-        for (int i = 0; ex && i < ex->node_count; i++) {
-            if (i)
-                rule(&t, "├", "─", "┼", "┤");
-            const kl_graph_node *node = ex->nodes[i];
-            if (!node->layer)
-                op_row(&t, node);
-            else if (first_call(ex, node->layer) == node)
-                layer_row(&t, ex, node->layer);
-        }
-    } else {
-        for (int i = 0; i < model->sublayer_count; i++) {
-            if (i)
-                rule(&t, "├", "─", "┼", "┤");
-            layer_row(&t, ex, model->sublayers[i].layer);
-        }
+    if (args->line_length < 0 || args->line_length > 100000)
+        return kl_error(KL_ERROR_RANGE, "kl_summary: line_length must be from 0 to 100000, got %d",
+                        args->line_length);
+    summary s = {.args = args, .ex = kl_model_executor(model), .chain = true};
+    bool functional = s.ex && model->vtable == &kl_functional_class;
+    if (functional)
+        s.chain = is_chain(s.ex);
+    status = begin_table(&s);
+    if (status)
+        return status;
+    for (int i = 0; functional && i < s.ex->node_count; i++) {
+        const kl_graph_node *node = s.ex->nodes[i];
+        if (!node->layer)
+            op_row(&s, node);
+        else if (call_of(s.ex, node->layer, false) == node)
+            layer_rows(&s, s.ex, node->layer, 0);
     }
-    rule(&t, "└", "─", "┴", "┘");
-    totals(file, model);
-    return ferror(file) ? kl_error(KL_ERROR_IO, "kl_summary: the file can't be written") : KL_OK;
-}
-
-/* Names are quoted: Graphviz takes any text between quotes but the quote itself. */
-static void quoted(FILE *file, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            fputc('\\', file);
-        fputc(*text, file);
-    }
-}
-
-static int node_number(const kl_executor *ex, const kl_graph_node *node)
-{
-    for (int i = 0; i < ex->node_count; i++)
-        if (ex->nodes[i] == node || (node->layer && ex->nodes[i]->layer == node->layer))
-            return i;
-    return -1;
-}
-
-static void plot_node(FILE *file, const kl_executor *ex, int number, bool show_shapes)
-{
-    const kl_graph_node *node = ex->nodes[number];
-    fprintf(file, "  n%d [label=\"", number);
-    quoted(file, node->layer ? node->layer->name : node->name);
-    fputs(" (", file);
-    quoted(file, node->layer ? kl_layer_class_name(node->layer) : node->op->name);
-    fputs(")", file);
-    if (show_shapes) {
-        char shape[160];
-        shape_text(node->outputs[0], shape, sizeof shape);
-        fprintf(file, "\\n%s", shape);
-    }
-    fputs("\"];\n", file);
-}
-
-kl_status kl_plot_model(kl_model *model, FILE *file, bool show_shapes)
-{
-    if (!model || !file)
-        return kl_error_null("kl_plot_model", model ? "file" : "model");
-    const kl_executor *ex = kl_model_executor(model);
-    if (!ex)
-        return kl_error(KL_ERROR_STATE, "%s: the model is not built yet", model->name);
-    fputs("digraph \"", file);
-    quoted(file, model->name);
-    fputs("\" {\n  rankdir=TB;\n  node [shape=box];\n", file);
-    for (int i = 0; i < ex->node_count; i++)
-        if (node_number(ex, ex->nodes[i]) == i)
-            plot_node(file, ex, i, show_shapes);
-    for (int i = 0; i < ex->node_count; i++) {
-        kl_tensor **argument;
-        for (int k = 0; (argument = kl_node_argument(ex->nodes[i], k)); k++) {
-            if (!*argument || !(*argument)->symbol)
-                continue;
-            int from = node_number(ex, kl_symbol_of(*argument)->node);
-            if (from >= 0)
-                fprintf(file, "  n%d -> n%d;\n", from, node_number(ex, ex->nodes[i]));
-        }
-    }
-    fputs("}\n", file);
-    return ferror(file) ? kl_error(KL_ERROR_IO, "kl_plot_model: the file can't be written") : KL_OK;
+    for (int i = 0; !functional && i < model->sublayer_count; i++)
+        layer_rows(&s, s.ex, model->sublayers[i].layer, 0);
+    kl_table_end(&s.table);
+    totals(args->file, model);
+    return ferror(args->file) ? kl_error(KL_ERROR_IO, "kl_summary: the file can't be written")
+                              : KL_OK;
 }

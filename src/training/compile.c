@@ -80,6 +80,18 @@ static void forget_resolved(kl_training_state *t)
     t->resolved = false;
 }
 
+static void training_size(const void *training, int64_t *count, double *bytes)
+{
+    const kl_optimizer *optimizer = ((const kl_training_state *)training)->optimizer;
+    if (!optimizer || !optimizer->built)
+        return;
+    for (int i = 0; i < kl_optimizer_variable_count(optimizer); i++) {
+        const kl_tensor *value = kl_optimizer_variable(optimizer, i, NULL);
+        *count += kl_tensor_size(value);
+        *bytes += (double)kl_tensor_size(value) * (double)kl_dtype_size(kl_tensor_dtype(value));
+    }
+}
+
 static void training_free(void *training)
 {
     kl_training_state *t = training;
@@ -233,6 +245,7 @@ kl_status kl_compile_with(const kl_compile_args *args)
         t->model->training_free(t->model->training);
     t->model->training = t;
     t->model->training_free = training_free;
+    t->model->training_size = training_size;
     return KL_OK;
 }
 

@@ -164,6 +164,37 @@ static void test_table(void **state)
     check_file("table");
 }
 
+/* A layer called on two inputs that had nothing to do with each other yet: the file must tell its
+   calls apart. */
+static void test_shared(void **state)
+{
+    kl_tensor *a = kl_input(.shape = {3}), *b = kl_input(.shape = {3});
+    kl_layer *both = kl_dense(.units = 2);
+    kl_tensor *first = kl_call(both, a), *second = kl_call(both, b);
+    kl_model *model =
+        kl_functional(.inputs = {a, b}, .outputs = {kl_merge_subtract(.inputs = {first, second})});
+    char path[] = "/tmp/klayers-shared-XXXXXX";
+    close(mkstemp(path));
+    assert_int_equal(kl_save_model(model, path), KL_OK);
+    kl_model *again = kl_load_model(path);
+    unlink(path);
+    assert_non_null(again);
+    kl_tensor *x[2], *y = NULL, *z = NULL;
+    for (int i = 0; i < 2; i++)
+        x[i] = kl_op_random_uniform(KL_FLOAT32, KL_DIMS(4, 3), -1, 1);
+    assert_int_equal(kl_predict_many(model, 2, x, 32, &y), KL_OK);
+    assert_int_equal(kl_predict_many(again, 2, x, 32, &z), KL_OK);
+    for (int64_t i = 0; i < kl_tensor_size(y); i++)
+        assert_true(kl_tensor_at(y, i) == kl_tensor_at(z, i));
+    assert_true(kl_tensor_at(y, 0) != 0);
+    kl_release(x[0]);
+    kl_release(x[1]);
+    kl_release(y);
+    kl_release(z);
+    kl_layer_release(model);
+    kl_layer_release(again);
+}
+
 /* Every cut of a file is refused, and so is every byte of its directory turned over. */
 static void test_hostile(void **state)
 {
@@ -233,7 +264,7 @@ int main(void)
         cmocka_unit_test(test_augmentation), cmocka_unit_test(test_sound),
         cmocka_unit_test(test_table),        cmocka_unit_test(test_attention),
         cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_convolution),
-        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_shared),       cmocka_unit_test(test_hostile),
 #endif
         cmocka_unit_test(test_bad_input),
     };
