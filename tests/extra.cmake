@@ -37,3 +37,10 @@ foreach(topic npy config text)
     target_link_options(fuzz_${topic} PRIVATE -fsanitize=fuzzer)
   endif()
 endforeach()
+
+# examples/CATALOGUE.md, made from the layers' field tables: `ninja catalogue` after adding a layer.
+add_executable(layer_catalogue layers/catalogue.c)
+kl_configure(layer_catalogue)
+target_link_libraries(layer_catalogue PRIVATE kl_test_base)
+add_custom_target(catalogue COMMAND layer_catalogue ${PROJECT_SOURCE_DIR} VERBATIM)
+add_test(NAME layers/catalogue COMMAND layer_catalogue ${PROJECT_SOURCE_DIR} --check)
