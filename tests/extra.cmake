@@ -15,6 +15,9 @@ kl_configure(golden_runner)
 target_link_libraries(golden_runner PRIVATE kl_test_base)
 add_test(NAME golden COMMAND golden_runner ${CMAKE_CURRENT_SOURCE_DIR}/golden/cases)
 set_tests_properties(golden PROPERTIES TIMEOUT 900)
+target_compile_definitions(golden_test_damaged PRIVATE
+                           KL_GOLDEN_RUNNER="$<TARGET_FILE:golden_runner>")
+add_dependencies(golden_test_damaged golden_runner)
 
 # Every float32 through the library's own polynomials: built, and run by hand.
 add_executable(check_all_floats kernels/check_all_floats.c)

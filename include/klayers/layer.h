@@ -256,7 +256,8 @@ KL_API bool kl_call_flag(const kl_context *ctx, const char *name, bool otherwise
 
 /*
  * One tensor to one (a list's first). Builds the layer at the first call. On a symbolic tensor it
- * records the layer in the graph and returns a symbolic tensor; the graph then owns the layer.
+ * records the layer in the graph and returns a symbolic tensor; the graph then owns the layer. With
+ * NULL for the input the layer stays the caller's.
  */
 KL_API kl_tensor *kl_call(kl_layer *layer, kl_tensor *input);
 

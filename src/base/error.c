@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Read by every keyword-argument macro, so kept where it takes one instruction to reach. */
-static _Thread_local __attribute__((tls_model("initial-exec"))) unsigned error_count;
-
+static _Thread_local unsigned error_count;
 static _Thread_local kl_status last_status;
 static _Thread_local char last_message[sizeof((kl_saved_error *)0)->message];
 

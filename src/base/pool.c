@@ -96,8 +96,8 @@ static char closed_mark;
 #define CLOSED ((void *)&closed_mark)
 
 /* The pool that this thread takes from; NULL until its default pool is needed. */
-static _Thread_local __attribute__((tls_model("initial-exec"))) kl_pool *active;
-static _Thread_local __attribute__((tls_model("initial-exec"))) kl_pool *default_pool;
+static _Thread_local kl_pool *active;
+static _Thread_local kl_pool *default_pool;
 static pthread_key_t thread_end;
 static pthread_once_t thread_end_once = PTHREAD_ONCE_INIT;
 static bool have_thread_end;

@@ -75,6 +75,14 @@ static kl_status fill_weight(kl_weight *weight, const kl_weight_args *args, kl_d
     return value ? KL_OK : kl_last_status();
 }
 
+/* Frees what was given to a weight that isn't made. */
+static void drop_objects(const kl_weight_args *args)
+{
+    kl_named_drop(args->initializer);
+    kl_named_drop(args->regularizer);
+    kl_named_drop(args->constraint);
+}
+
 static kl_status describe_weight(kl_weight *weight, const kl_weight_args *args)
 {
     kl_layer *layer = args->layer;
@@ -82,15 +90,19 @@ static kl_status describe_weight(kl_weight *weight, const kl_weight_args *args)
     kl_str_printf(&path, "%s/%s", layer->name, args->name);
     weight->path = kl_str_take(&path);
     weight->name = kl_strdup(args->name);
-    if (!weight->path || !weight->name)
+    if (!weight->path || !weight->name) {
+        drop_objects(args);
         return KL_ERROR_MEMORY;
+    }
     weight->owner = layer;
     weight->trainable = weight->parameter = args->trainable;
     weight->role = args->role;
     kl_dtype dtype = layer->variable_dtype;
-    if (args->dtype && !kl_dtype_from_name(args->dtype, &dtype))
+    if (args->dtype && !kl_dtype_from_name(args->dtype, &dtype)) {
+        drop_objects(args);
         return kl_error(KL_ERROR_INVALID, "weight '%s': unknown dtype '%s'", args->name,
                         args->dtype);
+    }
     kl_object *regularizer = NULL, *constraint = NULL;
     kl_status first = fill_weight(weight, args, dtype);
     kl_status second = kl_named_resolve(KL_KIND_REGULARIZER, args->regularizer, &regularizer);
@@ -110,9 +122,13 @@ kl_weight_args kl_weight_defaults(void)
 kl_weight *kl_add_weight_with(const kl_weight_args *args)
 {
     if (!kl_args_usable("kl_add_weight", args, args ? args->size : 0, sizeof *args,
-                        args ? args->mark : 0))
+                        args ? args->mark : 0)) {
+        if (args && args->size == sizeof *args)
+            drop_objects(args);
         return NULL;
+    }
     if (!args->layer || !args->name) {
+        drop_objects(args);
         kl_error_null("kl_add_weight", args->layer ? "name" : "layer");
         return NULL;
     }
@@ -122,6 +138,8 @@ kl_weight *kl_add_weight_with(const kl_weight_args *args)
         kl_realloc_array(layer->weights, (size_t)layer->weight_count + 1, sizeof *grown);
     if (grown)
         layer->weights = grown;
+    if (!weight || !grown)
+        drop_objects(args);
     if (!weight || !grown || describe_weight(weight, args)) {
         kl_weight_free(weight);
         return NULL;

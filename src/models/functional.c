@@ -35,8 +35,6 @@ static kl_status take_graph(kl_layer *self, int inputs, kl_tensor *const *in, in
     state->executor = kl_executor_new(inputs, in, outputs, out);
     if (!state->executor)
         return kl_last_status();
-    for (int i = 0; i < inputs; i++)
-        kl_graph_adopt_input(in[i]);
     const kl_executor *ex = state->executor;
     for (int i = 0; i < ex->node_count; i++) {
         kl_layer *layer = ex->nodes[i]->layer;
@@ -46,6 +44,9 @@ static kl_status take_graph(kl_layer *self, int inputs, kl_tensor *const *in, in
         if (!known && !kl_add_sublayer(self, "layers", layer))
             return kl_last_status();
     }
+    /* Last: where no model comes of it, the inputs stay the caller's. */
+    for (int i = 0; i < inputs; i++)
+        kl_graph_adopt_input(in[i]);
     self->built = true;
     return KL_OK;
 }
@@ -60,14 +61,7 @@ static int list_length(kl_tensor *const *list)
 
 static kl_status functional_from_config(void *self, kl_config *config)
 {
-    int inputs = 0, outputs = 0;
-    kl_tensor **in = NULL, **out = NULL;
-    kl_status status = kl_functional_read(config, &inputs, &in, &outputs, &out);
-    if (!status)
-        status = take_graph(self, inputs, in, outputs, out);
-    kl_free(in);
-    kl_free(out);
-    return status;
+    return kl_functional_read(config, self, take_graph);
 }
 
 static kl_status functional_get_config(const void *self, kl_config *config)

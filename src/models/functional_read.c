@@ -388,7 +388,10 @@ static kl_status read_operation(operation *op, const kl_config *entry)
     if (op->layer->vtable != &kl_input_layer_class)
         return KL_OK;
     kl_tensor *input = kl_input_layer_tensor(op->layer);
-    return input ? keep_outputs(op, 1, &input) : kl_last_status();
+    kl_status status = input ? keep_outputs(op, 1, &input) : kl_last_status();
+    if (status)
+        kl_release(input);
+    return status;
 }
 
 /* "input_layers": one [name, call, output] or a list of them, or a map of names to them. */
@@ -412,13 +415,13 @@ static kl_status read_ends(const reader *r, const kl_config *config, const char 
     return status;
 }
 
-static void drop_reader(reader *r, bool failed)
+static void drop_reader(reader *r)
 {
     for (size_t i = 0; i < r->count; i++) {
         operation *op = &r->operations[i];
-        /* Without a model around it the inputs' handles keep the graph. */
-        if (failed && op->layer && op->layer->vtable == &kl_input_layer_class && op->made)
-            kl_release(op->outputs[0].at[0]);
+        /* From here on the graph is the model's, if there is one: no input's handle keeps it. */
+        if (op->layer && op->layer->vtable == &kl_input_layer_class && op->made)
+            kl_graph_adopt_input(op->outputs[0].at[0]);
         for (size_t k = 0; k < op->made; k++)
             kl_free(op->outputs[k].at);
         kl_free(op->outputs);
@@ -452,8 +455,22 @@ static kl_status make_calls(const reader *r)
     return status;
 }
 
-kl_status kl_functional_read(kl_config *config, int *inputs, kl_tensor ***in, int *outputs,
-                             kl_tensor ***out)
+static kl_status read_ends_and_take(const reader *r, kl_config *config, kl_layer *self,
+                                    kl_graph_taker *take)
+{
+    int inputs = 0, outputs = 0;
+    kl_tensor **in = NULL, **out = NULL;
+    kl_status status = read_ends(r, config, "input_layers", &inputs, &in);
+    if (!status)
+        status = read_ends(r, config, "output_layers", &outputs, &out);
+    if (!status)
+        status = take(self, inputs, in, outputs, out);
+    kl_free(in);
+    kl_free(out);
+    return status;
+}
+
+kl_status kl_functional_read(kl_config *config, kl_layer *self, kl_graph_taker *take)
 {
     kl_config *layers = kl_config_get(config, "layers");
     if (!layers || kl_config_typeof(layers) != KL_CONFIG_LIST)
@@ -469,10 +486,8 @@ kl_status kl_functional_read(kl_config *config, int *inputs, kl_tensor ***in, in
     if (!status)
         status = make_calls(&r);
     if (!status)
-        status = read_ends(&r, config, "input_layers", inputs, in);
-    if (!status)
-        status = read_ends(&r, config, "output_layers", outputs, out);
-    drop_reader(&r, status != KL_OK);
+        status = read_ends_and_take(&r, config, self, take);
+    drop_reader(&r);
     if (!status) {
         kl_config_free(kl_config_detach(config, "layers"));
         kl_config_free(kl_config_detach(config, "input_layers"));

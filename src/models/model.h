@@ -18,9 +18,11 @@ bool kl_is_model(const kl_layer *layer);
 /* The config of a graph's model, Keras 3's form, and back (functional_config.c). */
 kl_status kl_functional_write(const kl_layer *model, const kl_executor *executor,
                               kl_config *config);
-/* Reads "layers", "input_layers", "output_layers" of either Keras's form; the tensors are symbolic
-   and lent by their graph, the lists freed by kl_free. */
-kl_status kl_functional_read(kl_config *config, int *inputs, kl_tensor ***in, int *outputs,
-                             kl_tensor ***out);
+/* Makes `self` the owner of the graph between symbolic tensors; they stay lent. */
+typedef kl_status kl_graph_taker(kl_layer *self, int inputs, kl_tensor *const *in, int outputs,
+                                 kl_tensor *const *out);
+/* Reads "layers", "input_layers", "output_layers" of either Keras's form and hands what they make
+   on to `take`. */
+kl_status kl_functional_read(kl_config *config, kl_layer *self, kl_graph_taker *take);
 
 #endif

@@ -133,6 +133,8 @@ static kl_status write_weight(hid_t group, int index, const kl_weight *weight)
     if (!weight->low_a)
         return write_value(group, index, weight->value);
     kl_scope *scope = kl_scope_begin();
+    if (!scope)
+        return KL_ERROR_MEMORY;
     kl_tensor *change = kl_op_mul_scalar(kl_op_matmul(weight->low_a->value, weight->low_b->value),
                                          weight->low_factor);
     kl_tensor *whole = kl_op_add(weight->value, change);
@@ -147,7 +149,9 @@ static kl_status write_layer(kl_layer *layer, const char *path, void *user)
     kl_str text = {0};
     kl_str_printf(&text, "%s%svars", path, *path ? "/" : "");
     char *where = kl_str_take(&text);
-    hid_t group = where ? make_groups(file, where) : -1;
+    if (!where)
+        return KL_ERROR_MEMORY;
+    hid_t group = make_groups(file, where);
     kl_free(where);
     if (group < 0)
         return kl_error(KL_ERROR_IO, "HDF5 can't make the group of %s", layer->name);

@@ -33,6 +33,8 @@ typedef struct scope_stack {
     scope_chunk *chunk; /* the newest; scopes never move, as callers hold pointers to them */
     size_t depth;       /* of all open scopes */
     arena_block *arena, *block; /* the first block, and the one in use */
+    bool watched;
+    scope_chunk first;
 } scope_stack;
 
 static _Thread_local scope_stack stack;
@@ -43,10 +45,6 @@ void kl_scope_drop_cache(void)
 {
     if (stack.depth)
         return;
-    for (scope_chunk *chunk = stack.chunk, *before; chunk; chunk = before) {
-        before = chunk->before;
-        kl_free(chunk);
-    }
     for (arena_block *block = stack.arena, *next; block; block = next) {
         next = block->next;
         kl_free(block);
@@ -72,17 +70,26 @@ bool kl_scope_is_open(void)
     return stack.depth > 0;
 }
 
+static void watch_thread(void)
+{
+    stack.watched = true;
+    kl_at_shutdown(kl_scope_drop_cache);
+    pthread_once(&exit_once, make_exit_key);
+    pthread_setspecific(exit_key, &stack);
+}
+
+/* The first scopes take no memory: whoever can't have one further in has an outer one that takes
+   what the missing one would have. */
 kl_scope *kl_scope_begin(void)
 {
-    if (stack.depth % SCOPE_CHUNK == 0 && (stack.depth || !stack.chunk)) {
+    if (!stack.watched)
+        watch_thread();
+    if (stack.depth == 0) {
+        stack.chunk = &stack.first;
+    } else if (stack.depth % SCOPE_CHUNK == 0) {
         scope_chunk *chunk = kl_malloc(sizeof *chunk);
         if (!chunk)
             return NULL;
-        if (!stack.chunk) {
-            kl_at_shutdown(kl_scope_drop_cache);
-            pthread_once(&exit_once, make_exit_key);
-            pthread_setspecific(exit_key, &stack);
-        }
         chunk->before = stack.chunk;
         stack.chunk = chunk;
     }
@@ -140,7 +147,7 @@ kl_tensor *kl_scope_share(kl_tensor *tensor)
     return kl_hold(tensor);
 }
 
-/* The scopes of the newest chunk are used up: keep one chunk for reuse. */
+/* The first chunk stays. */
 static void pop_scope(void)
 {
     stack.depth--;
