@@ -79,6 +79,14 @@ typedef struct place {
     int64_t batch, head, key_head, row, rows, key, cols;
 } place;
 
+/* What scales the gradient of scores; a single key's weight is 1 whatever its score. */
+static double back_scale(const kl_attention *given, const kl_attention *a)
+{
+    if (a->keys == 1)
+        return 0;
+    return a->empty == KL_ATTENTION_ROUNDED ? given->scale : a->scale;
+}
+
 /* One block's share of all gradients; `a` may be less masked than the job's own, with `lse` to
    go with it. */
 static void go_back(const backward_job *job, const kl_attention *a, const place *p, const void *lse,
@@ -120,8 +128,7 @@ static void go_back(const backward_job *job, const kl_attention *a, const place 
                             .scores = weights,
                             .scale = a->scale,
                             .grad = grad,
-                            .grad_scale =
-                                a->empty == KL_ATTENTION_ROUNDED ? base->a->scale : a->scale,
+                            .grad_scale = back_scale(base->a, a),
                             .lse = lse,
                             .delta = at(job->delta, head * a->rows + p->row, e)};
     kl_attention_limits(a, p->batch, p->head, p->row, p->key, &block);

@@ -100,6 +100,9 @@ static const problem problems[] = {
     {2, 2, 200, 4, 2, 10, 7, {.scale = 0.2}, true, true, 2},
     {1, 2, 90, 2, 2, 9, 32, {.scale = 0.2, .window = 40}, false, false, 0},
     {2, 100, 140, 2, 2, 12, 12, {.scale = 0.3, .empty = KL_EMPTY_ROW_ROUNDED}, true, true, 2},
+    {2, 2, 3, 3, 3, 1, 1, {.scale = 1, .causal = true}, true, true, 2},
+    {2, 100, 140, 2, 2, 12, 12, {.scale = 0.3, .causal = true}, true, true, 2},
+    {1, 9, 200, 2, 1, 8, 8, {.scale = 0.3, .causal = true, .window = 3}, true, true, 2},
 };
 enum { PROBLEMS = sizeof problems / sizeof *problems };
 

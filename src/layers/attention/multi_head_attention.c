@@ -423,8 +423,9 @@ typedef struct head_call {
     double scale; /* a float under any policy, as in Keras */
     int axes;
     const char *scores_equation, *combine_equation;
-    int64_t groups;    /* query heads by head of keys */
-    bool one_sequence; /* attends over one axis of [batch, length, heads, size] */
+    int64_t groups;     /* query heads by head of keys */
+    bool one_sequence;  /* attends over one axis of [batch, length, heads, size] */
+    bool states_square; /* its symbolic scores are [batch, heads, length, length] of the query */
 } head_call;
 
 /* Through scores in full; *scores gets them. */
@@ -488,8 +489,8 @@ static kl_tensors call_heads(const head_call *c, kl_tensors in)
     result = result ? kl_call(l->output, result) : NULL;
     if (!with_scores)
         return kl_one(result);
-    if (kl_context_shapes_only(c->ctx) && in.at[0]->rank == 3 && c->groups == 1 && !c->self->legacy)
-        scores = stated_scores(c->self, in.at[0], q->shape[2]);
+    if (kl_context_shapes_only(c->ctx) && c->states_square && !c->self->legacy)
+        scores = stated_scores(c->self, in.at[0], q->shape[q->rank - 2]);
     return kl_many(2, (kl_tensor *const[]){result, scores});
 }
 
@@ -505,6 +506,7 @@ static kl_tensors multi_head_call(const kl_layer *self, kl_context *ctx, kl_tens
                             .scores_equation = s->scores_equation,
                             .combine_equation = s->combine_equation,
                             .groups = 1,
+                            .states_square = true,
                             .one_sequence = s->axis_count == 1 && in.at[0]->rank == 3};
     return call_heads(&call, in);
 }
