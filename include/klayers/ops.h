@@ -271,6 +271,14 @@ KL_API kl_tensor *kl_op_batch_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *be
 KL_API kl_tensor *kl_op_layer_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axes,
                                    double epsilon);
 
+/*
+ * Group normalization: each sample by the mean and variance of each of `groups` equal groups of the
+ * channels that `axis` holds (not the first axis), over all places; gamma and beta [channels] may
+ * be NULL. mask, which may be NULL, broadcasts to x: only its true places count.
+ */
+KL_API kl_tensor *kl_op_group_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int groups,
+                                   int axis, double epsilon, kl_tensor *mask);
+
 /* ---- Shape and data movement --------------------------------------------------------------- */
 
 /* One size may be -1. */

@@ -346,7 +346,8 @@ static void layer_destroy(kl_object *object)
         kl_free(layer->sublayers[i].attribute);
     }
     for (int i = 0; i < layer->weight_count; i++)
-        kl_weight_free(layer->weights[i]);
+        if (layer->weights[i]->owner == layer)
+            kl_weight_free(layer->weights[i]);
     for (int i = 0; i < layer->loss_count; i++)
         kl_unhold(layer->losses[i]);
     kl_object_disown(layer->activity_regularizer);

@@ -96,6 +96,9 @@ kl_status kl_adapt_forget(kl_layer *layer);
 
 /* Sets the value's `watched` from the weight's and its owner's trainable. */
 void kl_weight_follow(kl_weight *weight);
+/* Lists a sublayer's weight among the layer's own too, as Keras does where a wrapper keeps it in an
+   attribute: files then hold it twice. */
+kl_status kl_share_weight(kl_layer *self, kl_weight *weight);
 void kl_weight_free(kl_weight *weight);
 void kl_contexts_free(kl_layer *layer);
 void kl_remove_last_sublayer(kl_layer *self);

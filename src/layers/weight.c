@@ -149,6 +149,17 @@ kl_weight *kl_add_weight_with(const kl_weight_args *args)
     return weight;
 }
 
+kl_status kl_share_weight(kl_layer *self, kl_weight *weight)
+{
+    kl_weight **grown =
+        kl_realloc_array(self->weights, (size_t)self->weight_count + 1, sizeof *grown);
+    if (!grown)
+        return KL_ERROR_MEMORY;
+    self->weights = grown;
+    self->weights[self->weight_count++] = weight;
+    return KL_OK;
+}
+
 const char *kl_weight_name(const kl_weight *weight)
 {
     return weight ? weight->name : "";

@@ -369,3 +369,71 @@ kl_tensor *kl_op_layer_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int
     kl_drop(out[1]);
     return out[0];
 }
+
+/* ---- Groups of channels -------------------------------------------------------------------- */
+
+/* Places before the channels and after them count alike: x is [samples, places, groups, channels of
+   a group, places]. */
+static kl_status group_moments(kl_tensor *x, kl_tensor *mask, kl_tensor **mean,
+                               kl_tensor **variance)
+{
+    static const int axes[3] = {1, 3, 4};
+    if (!mask) {
+        *mean = kl_op_mean(x, 3, axes, true);
+        *variance = kl_op_mean(kl_op_square(kl_op_sub(x, *mean)), 3, axes, true);
+        return *variance ? KL_OK : kl_last_status();
+    }
+    kl_tensor *total = kl_op_sum(mask, 3, axes, true);
+    *mean = kl_op_div(kl_op_sum(kl_op_mul(x, mask), 3, axes, true), total);
+    kl_tensor *squares = kl_op_mul(kl_op_square(kl_op_sub(x, *mean)), mask);
+    *variance = kl_op_div(kl_op_sum(squares, 3, axes, true), total);
+    return *variance ? KL_OK : kl_last_status();
+}
+
+static kl_tensor *group_norm_composed(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int groups,
+                                      int axis, double epsilon, kl_tensor *mask)
+{
+    int64_t each = x->shape[axis] / groups, shape[5] = {x->shape[0], 1, groups, each, 1};
+    int64_t of_group[3] = {groups, each, 1};
+    for (int i = 1; i < x->rank; i++)
+        if (i != axis)
+            shape[i < axis ? 1 : 4] *= x->shape[i];
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *parts = kl_op_reshape(x, 5, shape), *mean = NULL, *variance = NULL, *y = NULL;
+    if (mask)
+        mask = kl_op_reshape(
+            kl_op_broadcast_to(kl_op_cast(mask, (kl_dtype)x->dtype), x->rank, x->shape), 5, shape);
+    if (parts && !group_moments(parts, mask, &mean, &variance)) {
+        kl_tensor *scale = kl_op_rsqrt(kl_op_add_scalar(variance, epsilon));
+        if (gamma)
+            scale = kl_op_mul(scale, kl_op_reshape(gamma, 3, of_group));
+        y = kl_op_mul(kl_op_sub(parts, mean), scale);
+        if (beta)
+            y = kl_op_add(y, kl_op_reshape(beta, 3, of_group));
+        y = kl_op_reshape(y, x->rank, x->shape);
+    }
+    kl_scope_end_keeping(scope, 1, &y);
+    return y;
+}
+
+kl_tensor *kl_op_group_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int groups, int axis,
+                            double epsilon, kl_tensor *mask)
+{
+    if (!x) {
+        kl_error_null("group_norm", "x");
+        return NULL;
+    }
+    int at = kl_axis("group_norm: axis", axis, x->rank);
+    if (at < 0)
+        return NULL;
+    if (!at) {
+        kl_error(KL_ERROR_INVALID, "group_norm: the first axis is the samples'");
+        return NULL;
+    }
+    if (groups < 1 || x->shape[at] % groups) {
+        kl_error(KL_ERROR_INVALID, "group_norm: %lld channels can't be divided into %d groups",
+                 (long long)x->shape[at], groups);
+        return NULL;
+    }
+    return group_norm_composed(x, gamma, beta, groups, at, epsilon, mask);
+}

@@ -60,6 +60,31 @@ kl_tensor *kl_op_stop_gradient(kl_tensor *a)
     return kl_run1(&stop_gradient_op, NULL, 1, &a, 0);
 }
 
+static kl_status assigned_forward(kl_op_frame *f)
+{
+    f->out[0] = kl_alias(f->in[1]);
+    return f->out[0] ? KL_OK : kl_last_status();
+}
+
+static kl_status assigned_backward(kl_op_frame *f)
+{
+    if (f->needs[0])
+        f->din[0] = f->dout[0];
+    return KL_OK;
+}
+
+static const kl_op assigned_op = {.size = sizeof(kl_op),
+                                  .name = "assigned",
+                                  .forward = assigned_forward,
+                                  .backward = assigned_backward,
+                                  .flags = KL_OP_ANY_DTYPE};
+
+kl_tensor *kl_assigned(kl_tensor *variable, kl_tensor *value)
+{
+    kl_tensor *in[2] = {variable, value};
+    return kl_run1(&assigned_op, NULL, 2, in, 0);
+}
+
 /* y[i] = c[i] ? a[i * sa] : b[i * sb]; strides are 0 or 1, and each case is a loop of its own,
    which compilers vectorize. */
 static void choose_words(int64_t n, const uint8_t *c, const uint32_t *a, int64_t sa,

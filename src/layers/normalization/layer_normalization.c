@@ -1,28 +1,21 @@
 /* LayerNormalization and RMSNormalization: each sample by itself, over some of its axes. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/alloc.h"
 #include "klayers/layers/normalization.h"
 #include "layers/layer.h"
+#include "layers/normalization/axes.h"
 #include "tensor/tensor.h"
-
-/* The axes normalized over, and whether they are the last ones. */
-typedef struct norm_axes {
-    int at[KL_MAX_RANK], count;
-    bool last;
-} norm_axes;
 
 typedef struct layer_norm_state {
     kl_layer_normalization_args args;
     kl_weight *gamma, *beta;
-    norm_axes axes;
+    kl_norm_axes axes;
 } layer_norm_state;
 
 typedef struct rms_norm_state {
     kl_rms_normalization_args args;
     kl_weight *scale;
-    norm_axes axes;
+    kl_norm_axes axes;
 } rms_norm_state;
 
 #define ARG(member) offsetof(kl_layer_normalization_args, member)
@@ -55,49 +48,19 @@ static const kl_field rms_norm_fields[] = {
      .doc = "added to the mean square", .min = 0, .max = 1e30},
     {0}};
 
-/* Unset axes are written as the last one: Keras has no None there. */
-static kl_status name_last_axis(kl_ints *axis)
+/* The axes, and the shape of the weights: of known sizes. */
+static kl_status find_axes(kl_ints given, const kl_shape *in, kl_norm_axes *axes, int64_t *shape)
 {
-    if (axis->at)
-        return KL_OK;
-    int64_t *last = kl_malloc(sizeof *last);
-    if (!last)
-        return KL_ERROR_MEMORY;
-    *last = -1;
-    *axis = (kl_ints){last, 1};
-    return KL_OK;
-}
-
-static int compare(const void *a, const void *b)
-{
-    return *(const int *)a - *(const int *)b;
-}
-
-/* The axes in order, and the shape of the weights: of known sizes. */
-static kl_status find_axes(kl_ints given, const kl_shape *in, norm_axes *axes, int64_t *shape)
-{
-    axes->count = 0;
-    if (!given.count || given.count > (size_t)in->rank)
-        return kl_error(KL_ERROR_INVALID, "axis must name 1 to %d axes, got %zu", in->rank,
-                        given.count);
-    for (size_t i = 0; i < given.count; i++) {
-        int64_t axis = given.at[i] < 0 ? in->rank + given.at[i] : given.at[i];
-        if (axis < 0 || axis >= in->rank)
-            return kl_error(KL_ERROR_RANGE, "Axis %lld is out of bounds for an input of %d axes",
-                            (long long)given.at[i], in->rank);
-        axes->at[axes->count++] = (int)axis;
-    }
-    qsort(axes->at, (size_t)axes->count, sizeof *axes->at, compare);
+    kl_status status = kl_norm_axes_find(given, in->rank, axes);
+    if (status)
+        return status;
     for (int i = 0; i < axes->count; i++) {
-        if (i && axes->at[i] == axes->at[i - 1])
-            return kl_error(KL_ERROR_INVALID, "axis %d is given twice", axes->at[i]);
-        shape[i] = in->at[axes->at[i]];
+        shape[i] = in->at[axes->weight[i]];
         if (shape[i] < 0)
             return kl_error(KL_ERROR_SHAPE, "axis %d of the input must be known, got None",
-                            axes->at[i]);
+                            axes->weight[i]);
     }
     shape[axes->count] = 0;
-    axes->last = axes->at[0] == in->rank - axes->count;
     return KL_OK;
 }
 
@@ -154,7 +117,7 @@ static kl_tensor *widen(kl_tensor *x)
 
 /* A weight in x's dtype, its axes where x has them. */
 static kl_tensor *place(kl_context *ctx, const kl_weight *weight, const kl_tensor *x,
-                        const norm_axes *axes)
+                        const kl_norm_axes *axes)
 {
     int64_t shape[KL_MAX_RANK];
     kl_tensor *value = kl_read_variable(ctx, weight);
@@ -172,7 +135,7 @@ static kl_tensor *place(kl_context *ctx, const kl_weight *weight, const kl_tenso
 static kl_tensor *normalize(const layer_norm_state *s, kl_tensor *x, kl_tensor *gamma,
                             kl_tensor *beta)
 {
-    const norm_axes *axes = &s->axes;
+    const kl_norm_axes *axes = &s->axes;
     /* A lone value is its own mean: its gradient is 0 to the bit only step by step. */
     int64_t size = 1;
     for (int i = 0; i < axes->count; i++)
@@ -221,13 +184,13 @@ static kl_tensors rms_norm_call(const kl_layer *self, kl_context *ctx, kl_tensor
 static kl_status layer_norm_init(void *self)
 {
     layer_norm_state *s = kl_layer_state(self);
-    return name_last_axis(&s->args.axis);
+    return kl_norm_axes_name_last(&s->args.axis);
 }
 
 static kl_status rms_norm_init(void *self)
 {
     rms_norm_state *s = kl_layer_state(self);
-    return name_last_axis(&s->args.axis);
+    return kl_norm_axes_name_last(&s->args.axis);
 }
 
 const kl_layer_vtable kl_layer_normalization_class = {
