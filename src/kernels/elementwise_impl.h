@@ -102,7 +102,8 @@ DEFINE_SLOPES(double, D)
 
 /*
  * Every function beside its derivative: X(T, M, name, f(x), f'(x) from x and y = f(x)). T is the
- * type, M its math, p q r the parameters. Sides of kinks are TensorFlow's: relu'(0) = 0.
+ * type, M its math, p q r the parameters, g the gradient that f'(x) multiplies. Sides of kinks are
+ * TensorFlow's: relu'(0) = 0; and a gradient of 0 stays 0 where a root has none.
  */
 // clang-format off
 #define UNARY_FORMULAS(X, T, M) \
@@ -110,8 +111,8 @@ DEFINE_SLOPES(double, D)
     X(T, M, ABS, M(m_abs)(x), (T)((x > 0) - (x < 0))) \
     X(T, M, SIGN, (x != x ? x : (T)((x > 0) - (x < 0))), (T)0) \
     X(T, M, SQUARE, x * x, 2 * x) \
-    X(T, M, SQRT, M(m_sqrt)(x), (T)0.5 / y) \
-    X(T, M, RSQRT, 1 / M(m_sqrt)(x), (T)-0.5 * y * y * y) \
+    X(T, M, SQRT, M(m_sqrt)(x), (g == 0 ? (T)0 : (T)0.5 / y)) \
+    X(T, M, RSQRT, 1 / M(m_sqrt)(x), (g == 0 ? (T)0 : (T)-0.5 * y * y * y)) \
     X(T, M, RECIPROCAL, 1 / x, -y * y) \
     X(T, M, EXP, M(m_exp)(x), y) \
     X(T, M, EXPM1, M(m_expm1)(x), y + 1) \
@@ -229,13 +230,13 @@ DEFINE_SLOPES(double, D)
         (void)p, (void)q, (void)r;                                                                 \
         if (kl_unary_is_scalar(KL_UNARY_##name))                                                   \
             EACH_double(i, n, {                                                                    \
-                const T x = in[i], y = value[i];                                                   \
+                const T x = in[i], y = value[i], g = dy[i];                                        \
                 (void)x, (void)y;                                                                  \
-                dx[i] = dy[i] * (slope);                                                           \
+                dx[i] = g * (slope);                                                               \
             }) else EACH_WHOLE_##T(i, n, {                                                         \
-                const T x = in[i], y = value[i];                                                   \
+                const T x = in[i], y = value[i], g = dy[i];                                        \
                 (void)x, (void)y;                                                                  \
-                dx[i] = dy[i] * (slope);                                                           \
+                dx[i] = g * (slope);                                                               \
             });                                                                                    \
     }
 UNARY_FORMULAS(DEFINE_UNARY, float, F)

@@ -220,15 +220,21 @@ static kl_status read_batch_shape(kl_layer *layer, const kl_config *config, bool
     return KL_OK;
 }
 
-/*
- * Configs of 2.15 write the dtype as a plain string. Its hard_sigmoid is another function than
- * Keras 3's of the same name.
- */
+/* Configs of 2.15 write the dtype as a plain string, or a policy by a module's name that Keras 3 has
+   not. */
+static bool is_legacy_dtype(const kl_config *dtype)
+{
+    const kl_config *module = kl_config_get(dtype, "module");
+    const char *name = module ? kl_config_as_string(module) : NULL;
+    return kl_config_as_string(dtype) || (name && !strcmp(name, "keras.mixed_precision"));
+}
+
+/* The hard_sigmoid of 2.15 is another function than Keras 3's of the same name. */
 static kl_status rename_legacy(kl_config *config)
 {
     const kl_config *dtype = kl_config_get(config, "dtype");
     static const char *const keys[] = {"activation", "recurrent_activation"};
-    if (!dtype || !kl_config_as_string(dtype))
+    if (!dtype || !is_legacy_dtype(dtype))
         return KL_OK;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const kl_config *value = kl_config_get(config, keys[i]);
@@ -265,7 +271,7 @@ static kl_status layer_read(kl_object *object, kl_config *config)
         kl_config_free(item);
     }
     if (!status && !find_field(cls, "dtype") && (item = kl_config_detach(config, "dtype"))) {
-        layer->legacy = kl_config_as_string(item) != NULL;
+        layer->legacy = is_legacy_dtype(item);
         if (kl_config_typeof(item) != KL_CONFIG_NULL)
             status = read_policy(layer, item);
         kl_config_free(item);

@@ -22,7 +22,7 @@ static int compare(const void *a, const void *b)
     return *(const int *)a - *(const int *)b;
 }
 
-kl_status kl_norm_axes_find(kl_ints given, int rank, kl_norm_axes *axes)
+kl_status kl_norm_axes_find(kl_ints given, int rank, bool as_given, kl_norm_axes *axes)
 {
     axes->count = 0;
     if (!given.count || given.count > (size_t)rank)
@@ -34,7 +34,8 @@ kl_status kl_norm_axes_find(kl_ints given, int rank, kl_norm_axes *axes)
                             (long long)given.at[i], rank);
         axes->weight[axes->count++] = (int)given.at[i];
     }
-    qsort(axes->weight, given.count, sizeof *axes->weight, compare);
+    if (!as_given)
+        qsort(axes->weight, given.count, sizeof *axes->weight, compare);
     for (int i = 0; i < axes->count; i++)
         axes->at[i] = axes->weight[i] += axes->weight[i] < 0 ? rank : 0;
     qsort(axes->at, given.count, sizeof *axes->at, compare);

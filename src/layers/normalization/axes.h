@@ -14,6 +14,7 @@ typedef struct kl_norm_axes {
 
 /* Unset axes are written as the last one: Keras has no None there. */
 kl_status kl_norm_axes_name_last(kl_ints *axis);
-kl_status kl_norm_axes_find(kl_ints given, int rank, kl_norm_axes *axes);
+/* `as_given`: 2.15, which does not sort the weights' axes. */
+kl_status kl_norm_axes_find(kl_ints given, int rank, bool as_given, kl_norm_axes *axes);
 
 #endif

@@ -88,11 +88,20 @@ static kl_status batch_norm_init(void *self)
     return status;
 }
 
+/* 2.15 keeps no weight in half precision. */
+static const char *weight_dtype(const kl_layer *self)
+{
+    kl_dtype dtype = kl_layer_variable_dtype(self);
+    bool half = dtype == KL_FLOAT16 || dtype == KL_BFLOAT16;
+    return kl_dtype_name(self->legacy && half ? KL_FLOAT32 : dtype);
+}
+
 static kl_weight *add_statistic(kl_layer *self, const char *name, int64_t size,
                                 kl_named initializer)
 {
     return kl_add_weight(.layer = self, .name = name, .shape = {size}, .trainable = false,
-                         .role = KL_WEIGHT_STATE, .initializer = initializer);
+                         .dtype = weight_dtype(self), .role = KL_WEIGHT_STATE,
+                         .initializer = initializer);
 }
 
 /* The renorm deviations start at the square root of the variance's initial value. */
@@ -129,6 +138,7 @@ static kl_status batch_norm_build(kl_layer *self, const kl_shape *in, int count)
                         (long long)s->args.axis);
     if (s->args.scale) {
         s->gamma = kl_add_weight(.layer = self, .name = "gamma", .shape = {size},
+                                 .dtype = weight_dtype(self),
                                  .initializer = s->args.gamma_initializer,
                                  .regularizer = s->args.gamma_regularizer,
                                  .constraint = s->args.gamma_constraint);
@@ -137,6 +147,7 @@ static kl_status batch_norm_build(kl_layer *self, const kl_shape *in, int count)
     }
     if (s->args.center) {
         s->beta = kl_add_weight(.layer = self, .name = "beta", .shape = {size},
+                                .dtype = weight_dtype(self),
                                 .initializer = s->args.beta_initializer,
                                 .regularizer = s->args.beta_regularizer,
                                 .constraint = s->args.beta_constraint);
@@ -155,10 +166,13 @@ static kl_status batch_norm_build(kl_layer *self, const kl_shape *in, int count)
                              (kl_input_spec){.ndim = in[0].rank, .axis = axis, .dim = size});
 }
 
-/* moving * momentum + value * (1 - momentum), as the weight's next value. */
+/* moving * momentum + value * (1 - momentum), as the weight's next value. 2.15 rounds the latter
+   factor to float32. */
 static kl_status move_average(kl_context *ctx, const kl_weight *weight, kl_tensor *value,
                               double momentum)
 {
+    if (weight->owner->legacy)
+        momentum = 1 - (double)(float)(1 - momentum);
     kl_tensor *kept = kl_op_mul_scalar(kl_read_variable(ctx, weight), momentum);
     kl_tensor *next = kl_op_add(kept, kl_op_mul_scalar(value, 1 - momentum));
     return next ? kl_update(ctx, weight, next) : kl_last_status();
@@ -245,8 +259,8 @@ static kl_tensor *normalize_batch(const batch_norm_state *s, kl_context *ctx, kl
                                   kl_tensor *gamma, kl_tensor *beta, int axis, bool fused)
 {
     kl_tensor *mean = NULL, *variance = NULL;
-    kl_tensor *y = kl_op_batch_norm(x, gamma, beta, axis, s->args.epsilon, kl_input_mask(ctx, 0),
-                                    &mean, &variance);
+    kl_tensor *y = kl_op_batch_norm(x, gamma, beta, axis, s->args.epsilon,
+                                    fused ? NULL : kl_input_mask(ctx, 0), &mean, &variance);
     if (!y)
         return NULL;
     kl_tape_pause();
@@ -260,12 +274,14 @@ static kl_tensor *normalize_batch(const batch_norm_state *s, kl_context *ctx, kl
     return status ? NULL : y;
 }
 
-/* 2.15 fuses images with channels at either end, unless told not to. */
+/* 2.15 fuses images and videos with channels at either end, unless told not to. */
 static bool is_fused(const kl_layer *self, const kl_tensor *x, int axis)
 {
     const batch_norm_state *s = kl_layer_state(self);
-    return s->args.fused ||
-           (self->legacy && !s->unfused && x->rank == 4 && (axis == 1 || axis == 3));
+    bool can = (x->rank == 4 || x->rank == 5) && (axis == 1 || axis == x->rank - 1) &&
+               !s->args.renorm && !s->args.synchronized &&
+               kl_layer_compute_dtype(self) != KL_FLOAT64;
+    return s->args.fused || (self->legacy && !s->unfused && can);
 }
 
 static kl_tensors batch_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)

@@ -103,10 +103,14 @@ static kl_tensor *cast_to(kl_tensor *x, kl_dtype dtype)
 static kl_tensors group_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
     const group_norm_state *s = kl_layer_state(self);
-    kl_dtype given = kl_tensor_dtype(in.at[0]);
+    /* 2.15 casts its input. */
+    kl_tensor *input = self->legacy ? cast_to(in.at[0], kl_layer_compute_dtype(self)) : in.at[0];
+    if (!input)
+        return kl_one(NULL);
+    kl_dtype given = kl_tensor_dtype(input);
     /* At least float32: halves are too coarse to sum in. */
     kl_dtype dtype = given == KL_FLOAT64 ? KL_FLOAT64 : KL_FLOAT32;
-    kl_tensor *x = cast_to(in.at[0], dtype), *mask = self->legacy ? kl_input_mask(ctx, 0) : NULL;
+    kl_tensor *x = cast_to(input, dtype), *mask = self->legacy ? kl_input_mask(ctx, 0) : NULL;
     kl_tensor *gamma = read_as(ctx, s->gamma, dtype), *beta = read_as(ctx, s->beta, dtype);
     if (!x || (s->gamma && !gamma) || (s->beta && !beta))
         return kl_one(NULL);

@@ -49,9 +49,10 @@ static const kl_field rms_norm_fields[] = {
     {0}};
 
 /* The axes, and the shape of the weights: of known sizes. */
-static kl_status find_axes(kl_ints given, const kl_shape *in, kl_norm_axes *axes, int64_t *shape)
+static kl_status find_axes(const kl_layer *self, kl_ints given, const kl_shape *in,
+                           kl_norm_axes *axes, int64_t *shape)
 {
-    kl_status status = kl_norm_axes_find(given, in->rank, axes);
+    kl_status status = kl_norm_axes_find(given, in->rank, self->legacy, axes);
     if (status)
         return status;
     for (int i = 0; i < axes->count; i++) {
@@ -68,7 +69,7 @@ static kl_status layer_norm_build(kl_layer *self, const kl_shape *in, int count)
 {
     layer_norm_state *s = kl_layer_state(self);
     int64_t shape[KL_MAX_RANK + 1];
-    kl_status status = find_axes(s->args.axis, in, &s->axes, shape);
+    kl_status status = find_axes(self, s->args.axis, in, &s->axes, shape);
     s->gamma = s->beta = NULL;
     kl_weight_args weight = kl_weight_defaults();
     memcpy(weight.shape, shape, sizeof shape);
@@ -96,11 +97,9 @@ static kl_status rms_norm_build(kl_layer *self, const kl_shape *in, int count)
 {
     rms_norm_state *s = kl_layer_state(self);
     kl_weight_args weight = kl_weight_defaults();
-    kl_status status = find_axes(s->args.axis, in, &s->axes, weight.shape);
+    kl_status status = find_axes(self, s->args.axis, in, &s->axes, weight.shape);
     if (status)
         return status;
-    if (!s->axes.last)
-        return kl_error(KL_ERROR_INVALID, "axis must name the last axes of the input");
     weight.layer = self;
     weight.name = "scale";
     weight.initializer = "ones";
@@ -115,14 +114,20 @@ static kl_tensor *widen(kl_tensor *x)
     return kl_tensor_dtype(x) == KL_FLOAT64 ? x : kl_op_cast(x, KL_FLOAT32);
 }
 
+static kl_tensor *read_like(kl_context *ctx, const kl_weight *weight, const kl_tensor *x)
+{
+    kl_tensor *value = kl_read_variable(ctx, weight);
+    return value && kl_tensor_dtype(value) != kl_tensor_dtype(x)
+               ? kl_op_cast(value, kl_tensor_dtype(x))
+               : value;
+}
+
 /* A weight in x's dtype, its axes where x has them. */
 static kl_tensor *place(kl_context *ctx, const kl_weight *weight, const kl_tensor *x,
                         const kl_norm_axes *axes)
 {
     int64_t shape[KL_MAX_RANK];
-    kl_tensor *value = kl_read_variable(ctx, weight);
-    if (value && kl_tensor_dtype(value) != kl_tensor_dtype(x))
-        value = kl_op_cast(value, kl_tensor_dtype(x));
+    kl_tensor *value = read_like(ctx, weight, x);
     if (!value || axes->last)
         return value;
     for (int i = 0; i < x->rank; i++)
@@ -156,7 +161,10 @@ static kl_tensor *normalize(const layer_norm_state *s, kl_tensor *x, kl_tensor *
 static kl_tensors layer_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
     const layer_norm_state *s = kl_layer_state(self);
-    kl_tensor *x = widen(in.at[0]);
+    /* 2.15 casts its input. */
+    kl_tensor *given =
+        self->legacy ? kl_op_cast(in.at[0], kl_layer_compute_dtype(self)) : in.at[0];
+    kl_tensor *x = given ? widen(given) : NULL;
     kl_tensor *gamma = x && s->gamma ? place(ctx, s->gamma, x, &s->axes) : NULL;
     kl_tensor *beta = x && s->beta ? place(ctx, s->beta, x, &s->axes) : NULL;
     if (!x || (s->gamma && !gamma) || (s->beta && !beta))
@@ -175,10 +183,21 @@ static kl_tensors rms_norm_call(const kl_layer *self, kl_context *ctx, kl_tensor
         return kl_one(NULL);
     kl_tensor *square = kl_op_mean(kl_op_square(x), s->axes.count, s->axes.at, true);
     kl_tensor *y = kl_op_mul(x, kl_op_rsqrt(kl_op_add_scalar(square, s->args.epsilon)));
-    y = kl_op_mul(y, place(ctx, s->scale, x, &s->axes));
+    /* Broadcast from the last axis on, wherever the axes are, as in Keras. */
+    y = kl_op_mul(y, read_like(ctx, s->scale, x));
     if (y && kl_tensor_dtype(y) != kl_layer_compute_dtype(self))
         y = kl_op_cast(y, kl_layer_compute_dtype(self));
     return kl_one(y);
+}
+
+/* What Keras states; where the axes aren't the last ones a run may broadcast further. */
+static kl_status rms_norm_shape(const kl_layer *self, const kl_shape *in, int count, kl_shape *out,
+                                int *output_count)
+{
+    out[0] = in[0];
+    out[0].dtype = kl_layer_compute_dtype(self);
+    *output_count = 1;
+    return KL_OK;
 }
 
 static kl_status layer_norm_init(void *self)
@@ -217,6 +236,7 @@ const kl_layer_vtable kl_rms_normalization_class = {
     .init = rms_norm_init,
     .build = rms_norm_build,
     .call = rms_norm_call,
+    .output_shape = rms_norm_shape,
 };
 
 KL_DEFINE_LAYER(kl_rms_normalization)

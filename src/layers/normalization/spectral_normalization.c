@@ -63,25 +63,43 @@ static kl_status spectral_norm_build(kl_layer *self, const kl_shape *in, int cou
         (kl_input_spec){.min_ndim = 1, .axis = -1, .dim = in->rank ? in->at[in->rank - 1] : 0});
 }
 
-/* Keras's order: the kernel, though it is the wrapped layer's, comes first. */
-static size_t spectral_norm_weights(const kl_layer *self, kl_weight **out, size_t capacity)
+/* The wrapped layer's weights but the kernel, those of one kind. */
+static size_t list_below(const kl_layer *self, bool trainable, kl_weight **out, size_t capacity,
+                         size_t count)
 {
     const spectral_norm_state *s = kl_layer_state(self);
     const kl_layer *layer = wrapped(self);
-    size_t count = 0;
-    for (int i = 0; i < self->weight_count; i++, count++)
-        if (count < capacity)
-            out[count] = self->weights[i];
     int below = kl_layer_weight_count(layer);
     for (int i = 0; i < below; i++) {
         kl_weight *weight = kl_layer_weight(layer, i);
-        if (weight == s->kernel)
+        if (weight == s->kernel || weight->parameter != trainable)
             continue;
         if (count < capacity)
             out[count] = weight;
         count++;
     }
     return count;
+}
+
+/* Keras 3 lists the kernel, though it is the wrapped layer's, and the vector first; 2.15 the vector
+   after all that is trained. */
+static size_t spectral_norm_weights(const kl_layer *self, kl_weight **out, size_t capacity)
+{
+    const spectral_norm_state *s = kl_layer_state(self);
+    kl_weight *first[] = {s->kernel, s->vector_u};
+    size_t count = 0, early = self->legacy ? 1 : 2;
+    if (!s->vector_u)
+        return (size_t)kl_layer_list_weights(wrapped(self), false, out, (int)capacity);
+    for (size_t i = 0; i < 2; i++) {
+        if (i == early)
+            count = list_below(self, true, out, capacity, count);
+        if (count < capacity)
+            out[count] = first[i];
+        count++;
+    }
+    if (!self->legacy)
+        count = list_below(self, true, out, capacity, count);
+    return list_below(self, false, out, capacity, count);
 }
 
 static kl_tensor *unit(kl_tensor *v)

@@ -18,7 +18,7 @@ static kl_status unit_norm_build(kl_layer *self, const kl_shape *in, int count)
 {
     const kl_unit_normalization_args *args = kl_layer_state(self);
     kl_norm_axes axes;
-    return kl_norm_axes_find(args->axis, in->rank, &axes);
+    return kl_norm_axes_find(args->axis, in->rank, false, &axes);
 }
 
 static kl_tensors unit_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
@@ -26,7 +26,7 @@ static kl_tensors unit_norm_call(const kl_layer *self, kl_context *ctx, kl_tenso
     const kl_unit_normalization_args *args = kl_layer_state(self);
     kl_tensor *x = in.at[0];
     kl_norm_axes axes;
-    if (kl_norm_axes_find(args->axis, x->rank, &axes))
+    if (kl_norm_axes_find(args->axis, x->rank, false, &axes))
         return kl_one(NULL);
     kl_tensor *square = kl_op_sum(kl_op_square(x), axes.count, axes.at, true);
     /* 2.15 bounds the square of the norm, Keras 3 the norm's inverse. */
