@@ -142,6 +142,26 @@ def convolution():
     keep("convolution", model, np.linspace(-1, 1, 120, dtype="float32").reshape(2, 6, 5, 2))
 
 
+def normalization():
+    """Every normalization, two of them around a layer; trained, so that moving state is saved."""
+    layers = keras.layers
+    image = keras.Input((6, 5, 4), name="image")
+    x = layers.SpectralNormalization(layers.Conv2D(4, 2), power_iterations=2)(image)
+    x = layers.GroupNormalization(2)(x)
+    x = layers.GroupNormalization(-1, axis=1, center=False)(x)
+    x = layers.BatchNormalization(renorm=True, renorm_clipping={"rmax": 2.0, "dmax": 1.0})(x)
+    x = layers.LayerNormalization(axis=[1, 3])(x)
+    x = layers.RMSNormalization()(x)
+    x = layers.BatchNormalization(axis=1, scale=False)(x)
+    x = layers.UnitNormalization(axis=[1, 2])(x)
+    x = layers.SpectralNormalization(layers.Dense(3))(layers.Flatten()(x))
+    model = keras.Model(image, layers.LayerNormalization(rms_scaling=True)(x))
+    model.compile(optimizer="sgd", loss="mse")
+    inputs = np.sin(np.arange(360, dtype="float32")).reshape(3, 6, 5, 4)
+    model.fit(inputs, np.eye(3, dtype="float32"), epochs=2, verbose=0)
+    keep("normalization", model, inputs)
+
+
 def augmentation():
     """Every layer on images but Equalization, which Keras can't put in a model; at inference only
     the deterministic ones change them."""
@@ -188,3 +208,4 @@ if __name__ == "__main__":
     convolution()
     augmentation()
     sound()
+    normalization()

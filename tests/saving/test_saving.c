@@ -139,6 +139,11 @@ static void test_convolution(void **state)
     check_file("convolution");
 }
 
+static void test_normalization(void **state)
+{
+    check_file("normalization");
+}
+
 static void test_attention(void **state)
 {
     check_file("attention");
@@ -260,11 +265,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #ifdef KL_HAVE_SAVING
-        cmocka_unit_test(test_functional),   cmocka_unit_test(test_sequential),
-        cmocka_unit_test(test_augmentation), cmocka_unit_test(test_sound),
-        cmocka_unit_test(test_table),        cmocka_unit_test(test_attention),
-        cmocka_unit_test(test_recurrent),    cmocka_unit_test(test_convolution),
-        cmocka_unit_test(test_shared),       cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_functional),    cmocka_unit_test(test_sequential),
+        cmocka_unit_test(test_augmentation),  cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_table),         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_recurrent),     cmocka_unit_test(test_convolution),
+        cmocka_unit_test(test_normalization), cmocka_unit_test(test_shared),
+        cmocka_unit_test(test_hostile),
 #endif
         cmocka_unit_test(test_bad_input),
     };
