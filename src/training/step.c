@@ -139,8 +139,10 @@ static kl_status take_metrics(kl_training_state *t, kl_context *ctx, const kl_st
     return KL_OK;
 }
 
-/* Takes the gradient of the loss and lets the optimizer use it; ends the tape. */
-static kl_status update_weights(kl_training_state *t, kl_tape *tape, kl_tensor *loss)
+/* Takes the gradient of the loss and lets the optimizer use it; ends the tape. Updates by layers
+   come first: the optimizer goes on from a weight that a layer has set. */
+static kl_status update_weights(kl_training_state *t, kl_context *ctx, kl_tape *tape,
+                                kl_tensor *loss)
 {
     int count;
     kl_status status = list_weights(t, &count);
@@ -168,6 +170,8 @@ static kl_status update_weights(kl_training_state *t, kl_tape *tape, kl_tensor *
                                    .sources = t->values,
                                    .gradients = t->gradients};
     status = kl_tape_gradient_with(&args);
+    if (!status)
+        status = kl_context_commit(ctx);
     return status ? status : kl_optimizer_apply(t->optimizer, count, t->weights, t->gradients);
 }
 
@@ -212,7 +216,7 @@ static kl_status run_step(kl_training_state *t, kl_context *ctx, const kl_step_b
     if (!status)
         *value = kl_tensor_at(loss, 0);
     if (train && !status)
-        status = update_weights(t, tape, loss);
+        status = update_weights(t, ctx, tape, loss);
     else
         kl_tape_end(tape);
     if (!status)

@@ -394,6 +394,20 @@ def model_runs():
            {"epochs": 3, "batch_size": 5}, {})
 
 
+def normalization_runs():
+    """Weights that a layer sets and the optimizer changes in one step."""
+    layers = keras.layers
+    yield ("spectral", [layers.SpectralNormalization(
+               layers.Conv2D(4, 2, activation="relu", kernel_regularizer="l2")),
+               layers.GroupNormalization(2), layers.Flatten(),
+               layers.SpectralNormalization(dense(5), power_iterations=2),
+               layers.UnitNormalization(), dense(3)], (12, 5, 4, 2),
+           (fill((12, 5, 4, 2)), fill((12,), 0, 3, "int32")),
+           {"optimizer": keras.optimizers.SGD(0.05, momentum=0.8),
+            "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)},
+           {"epochs": 4, "batch_size": 5}, {})
+
+
 def recurrent_runs():
     """Sequences through one layer each way; words with masks."""
     layers = keras.layers
@@ -481,6 +495,8 @@ def main():
     write_runs(model_runs())
     SEED = 12000
     write_runs(recurrent_runs())
+    SEED = 15000
+    write_runs(normalization_runs())
 
 
 if __name__ == "__main__":

@@ -153,6 +153,7 @@ RUN(bidirectional)
 RUN(bidirectional_gru)
 RUN(conv_lstm)
 RUN(encoder_layer_norm)
+RUN(spectral)
 
 int main(void)
 {
@@ -179,6 +180,7 @@ int main(void)
         cmocka_unit_test(bidirectional_gru),
         cmocka_unit_test(conv_lstm),
         cmocka_unit_test(encoder_layer_norm),
+        cmocka_unit_test(spectral),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
