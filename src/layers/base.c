@@ -220,8 +220,8 @@ static kl_status read_batch_shape(kl_layer *layer, const kl_config *config, bool
     return KL_OK;
 }
 
-/* Configs of 2.15 write the dtype as a plain string, or a policy by a module's name that Keras 3 has
-   not. */
+/* Configs of 2.15 write the dtype as a plain string, or a policy by a module's name that Keras 3
+   has not. */
 static bool is_legacy_dtype(const kl_config *dtype)
 {
     const kl_config *module = kl_config_get(dtype, "module");

@@ -17,8 +17,8 @@ kl_tensor *kl_as_float(kl_tensor *x);
 bool kl_agree_on_float(int count, kl_tensor *const *in);
 /* Casts them to one; strings and memory are errors. The open scope frees the casts. */
 kl_status kl_cast_to_one_float(int count, kl_tensor **in);
-/* The value of `value`, but the gradient goes to `variable`, of the same shape and dtype: a variable
-   that was assigned. */
+/* The value of `value`, but the gradient goes to `variable`, of the same shape and dtype: a
+   variable that was assigned. */
 kl_tensor *kl_assigned(kl_tensor *variable, kl_tensor *value);
 /* Sums a gradient down to the shape that was broadcast to its own. */
 kl_tensor *kl_unbroadcast(kl_tensor *grad, const kl_tensor *like);

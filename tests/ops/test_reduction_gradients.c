@@ -40,6 +40,12 @@ static kl_tensor *batch_norm(kl_tensor *const *x, int axis, kl_tensor *mask)
     X(layer_norm, kl_op_layer_norm(x[0], x[1], x[2], 1, 1e-3), 0, {3, {2, 3, 4}, -1, 1}, {1, {4}, 0.5, 2}, {1, {4}, -1, 1}) \
     X(layer_norm_two, kl_op_layer_norm(x[0], NULL, x[1], 2, 1e-3), 0, {3, {2, 3, 4}, -1, 1}, {2, {3, 4}, 0.5, 2}) \
     X(layer_norm_bare, kl_op_layer_norm(x[0], NULL, NULL, 1, 1e-3), 0, {2, {3, 5}, -1, 1}) \
+    X(group_norm, kl_op_group_norm(x[0], x[1], x[2], 2, -1, 1e-3, NULL), 0, {4, {2, 2, 3, 6}, -1, 1}, {1, {6}, 0.5, 2}, {1, {6}, -1, 1}) \
+    X(group_norm_first, kl_op_group_norm(x[0], x[1], x[2], 2, 1, 1e-3, NULL), 0, {4, {3, 4, 2, 3}, -1, 1}, {1, {4}, 0.5, 2}, {1, {4}, -1, 1}) \
+    X(group_norm_middle, kl_op_group_norm(x[0], x[1], NULL, 3, 2, 1e-3, NULL), 0, {4, {2, 2, 3, 4}, -1, 1}, {1, {3}, 0.5, 2}) \
+    X(group_norm_many, kl_op_group_norm(x[0], x[1], x[2], 2, -1, 1e-3, NULL), 0, {3, {18, 3, 4}, -1, 1}, {1, {4}, 0.5, 2}, {1, {4}, -1, 1}) \
+    X(group_norm_bare, kl_op_group_norm(x[0], NULL, NULL, 1, -1, 1e-3, NULL), 0, {2, {3, 5}, -1, 1}) \
+    X(group_norm_masked, kl_op_group_norm(x[0], x[1], x[2], 2, -1, 1e-3, kl_op_expand_dims(truth(), -1)), 0, {3, {2, 3, 4}, -1, 1}, {1, {4}, 0.5, 2}, {1, {4}, -1, 1}) \
     X(normalize_with, kl_op_normalize_with(x[0], x[1], x[2], x[3], x[4], -1, 1e-3), 0, {2, {5, 3}, -1, 1}, {1, {3}, -1, 1}, {1, {3}, 0.2, 2}, {1, {3}, 0.5, 2}, {1, {3}, -1, 1}) \
     X(normalize_with_middle, kl_op_normalize_with(x[0], x[1], x[2], NULL, NULL, 1, 1e-3), 0, {3, {2, 3, 2}, -1, 1}, {1, {3}, -1, 1}, {1, {3}, 0.2, 2}) \
     X(batch_norm_last, batch_norm(x, -1, NULL), 0, {3, {2, 3, 4}, -1, 1}, {1, {4}, 0.5, 2}, {1, {4}, -1, 1}) \

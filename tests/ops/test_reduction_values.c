@@ -191,6 +191,10 @@ static void bad_axes_are_refused(void **state)
     refused(kl_op_cumsum(x, -3), "axis");
     refused(kl_op_layer_norm(x, NULL, NULL, 3, 1e-3), "layer_norm");
     refused(kl_op_batch_norm(x, NULL, NULL, 2, 1e-3, NULL, NULL, NULL), "axis");
+    refused(kl_op_group_norm(x, NULL, NULL, 1, 0, 1e-3, NULL), "samples");
+    refused(kl_op_group_norm(x, NULL, NULL, 0, 1, 1e-3, NULL), "groups");
+    refused(kl_op_group_norm(x, NULL, NULL, 1, 2, 1e-3, NULL), "axis");
+    refused(kl_op_group_norm(NULL, NULL, NULL, 1, 1, 1e-3, NULL), "NULL");
     refused(kl_op_norm(NULL, KL_ALL_AXES, false), "NULL");
     kl_scope_end(scope);
 }

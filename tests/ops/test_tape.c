@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "base/test_support.h"
 #include "klayers/activations.h"
+#include "ops/common.h"
 #include "ops/tape.h"
 
 static kl_tensor *values(int64_t n, double first)
@@ -99,6 +100,24 @@ static void unrelated_sources_have_none(void **state)
     kl_tape_watch(tape, x);
     assert_int_equal(kl_tape_gradient(tape, w, 1, &x, g), KL_OK);
     assert_null(g[0]);
+    kl_scope_end(scope);
+}
+
+/* The value comes from one tensor, the gradient goes to the other. */
+static void an_assigned_variable_has_the_gradient(void **state)
+{
+    (void)state;
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *x = values(3, 1), *w = values(3, 5);
+    kl_tape *tape = kl_tape_begin();
+    kl_tape_watch(tape, x);
+    kl_tape_watch(tape, w);
+    kl_tensor *y = kl_op_square(kl_assigned(x, w));
+    expect_all(y, (const double[]){25, 36, 49}, 1e-9);
+    kl_tensor *sources[] = {x, w}, *g[2];
+    assert_int_equal(kl_tape_gradient(tape, y, 2, sources, g), KL_OK);
+    expect_all(g[0], (const double[]){10, 12, 14}, 1e-9);
+    assert_null(g[1]);
     kl_scope_end(scope);
 }
 
@@ -562,6 +581,7 @@ int main(void)
         cmocka_unit_test(a_persistent_tape_gives_more),
         cmocka_unit_test(sources_may_be_results),
         cmocka_unit_test(unrelated_sources_have_none),
+        cmocka_unit_test(an_assigned_variable_has_the_gradient),
         cmocka_unit_test(a_source_may_be_the_target),
         cmocka_unit_test(nothing_is_recorded_while_paused),
         cmocka_unit_test(tapes_nest),

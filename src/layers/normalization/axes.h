@@ -9,7 +9,7 @@ typedef struct kl_norm_axes {
     int at[KL_MAX_RANK], count;
     int weight[KL_MAX_RANK]; /* the same in the order of the weights' axes: Keras's, which sorts the
                                 numbers as they were given, negative ones first */
-    bool last; /* the last axes of the input, in order also for the weights */
+    bool last;               /* the last axes of the input, in order also for the weights */
 } kl_norm_axes;
 
 /* Unset axes are written as the last one: Keras has no None there. */

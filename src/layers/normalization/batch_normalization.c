@@ -137,20 +137,20 @@ static kl_status batch_norm_build(kl_layer *self, const kl_shape *in, int count)
         return kl_error(KL_ERROR_SHAPE, "axis %lld of the input must be known",
                         (long long)s->args.axis);
     if (s->args.scale) {
-        s->gamma = kl_add_weight(.layer = self, .name = "gamma", .shape = {size},
-                                 .dtype = weight_dtype(self),
-                                 .initializer = s->args.gamma_initializer,
-                                 .regularizer = s->args.gamma_regularizer,
-                                 .constraint = s->args.gamma_constraint);
+        s->gamma =
+            kl_add_weight(.layer = self, .name = "gamma", .shape = {size},
+                          .dtype = weight_dtype(self), .initializer = s->args.gamma_initializer,
+                          .regularizer = s->args.gamma_regularizer,
+                          .constraint = s->args.gamma_constraint);
         if (!s->gamma)
             return kl_last_status();
     }
     if (s->args.center) {
-        s->beta = kl_add_weight(.layer = self, .name = "beta", .shape = {size},
-                                .dtype = weight_dtype(self),
-                                .initializer = s->args.beta_initializer,
-                                .regularizer = s->args.beta_regularizer,
-                                .constraint = s->args.beta_constraint);
+        s->beta =
+            kl_add_weight(.layer = self, .name = "beta", .shape = {size},
+                          .dtype = weight_dtype(self), .initializer = s->args.beta_initializer,
+                          .regularizer = s->args.beta_regularizer,
+                          .constraint = s->args.beta_constraint);
         if (!s->beta)
             return kl_last_status();
     }

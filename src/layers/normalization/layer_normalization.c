@@ -162,8 +162,7 @@ static kl_tensors layer_norm_call(const kl_layer *self, kl_context *ctx, kl_tens
 {
     const layer_norm_state *s = kl_layer_state(self);
     /* 2.15 casts its input. */
-    kl_tensor *given =
-        self->legacy ? kl_op_cast(in.at[0], kl_layer_compute_dtype(self)) : in.at[0];
+    kl_tensor *given = self->legacy ? kl_op_cast(in.at[0], kl_layer_compute_dtype(self)) : in.at[0];
     kl_tensor *x = given ? widen(given) : NULL;
     kl_tensor *gamma = x && s->gamma ? place(ctx, s->gamma, x, &s->axes) : NULL;
     kl_tensor *beta = x && s->beta ? place(ctx, s->beta, x, &s->axes) : NULL;

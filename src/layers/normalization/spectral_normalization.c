@@ -52,10 +52,11 @@ static kl_status spectral_norm_build(kl_layer *self, const kl_shape *in, int cou
     if (!s->kernel || kl_share_weight(self, s->kernel))
         return kl_last_status();
     const kl_tensor *kernel = s->kernel->value;
-    s->vector_u = kl_add_weight(
-        .layer = self, .name = "vector_u", .shape = {1, kernel->shape[kernel->rank - 1]},
-        .dtype = kl_dtype_name((kl_dtype)kernel->dtype), .trainable = false,
-        .role = KL_WEIGHT_STATE, .initializer = kl_truncated_normal(.stddev = 0.02));
+    s->vector_u =
+        kl_add_weight(.layer = self, .name = "vector_u",
+                      .shape = {1, kernel->shape[kernel->rank - 1]},
+                      .dtype = kl_dtype_name((kl_dtype)kernel->dtype), .trainable = false,
+                      .role = KL_WEIGHT_STATE, .initializer = kl_truncated_normal(.stddev = 0.02));
     if (!s->vector_u)
         return kl_last_status();
     return kl_set_input_spec(
