@@ -357,12 +357,14 @@ add(
     case("larger_first", size(8, 7, **FIRST), img(1, 3, 4, 5), grad=False),
     case("larger_unbatched", size(6, 9), img(4, 5, 3), grad=False),
     case("larger_uint8", size(6, 9), byte(1, 4, 5, 3)),
+    case("larger_mixed_float16", size(8, 9), img(1, 4, 5, 3), dtype="mixed_float16", grad=False),
+    case("taller_bfloat16", size(8, 3), img(1, 4, 5, 3), dtype="bfloat16", grad=False),
+    case("float16", size(3, 4), img(2, 8, 9, 3), dtype="float16"),
     case("training", size(3, 4), img(2, 8, 9, 3), training=True),
     case("float64", size(3, 4), img(2, 8, 9, 3), dtype="float64"),
     case("unknown_dims", size(3, 4), img(2, 8, 9, 3), unknown=[[0, 1], [0, 2]]),
     case("legacy", size(3, 4), img(2, 8, 9, 3), keras="2.15"),
     case("legacy_larger", size(8, 9), img(1, 4, 5, 3), keras="2.15", grad=False),
-    error("negative", size(4, 4), img(1, 6, 7, 3), override={"height": -4}),
     error("rank_2", size(4, 4), img(6, 7)),
 )
 add(

@@ -30,5 +30,5 @@ kl_tensor *kl_image_smart_resize(const kl_image_input *in, int64_t height, int64
                                        .method = KL_RESIZE_BILINEAR,
                                        .channels_first = in->size.channels_first};
     kl_tensor *y = kl_op_resize(kl_image_crop_to_ratio(in, height, width), &options);
-    return y ? kl_op_cast(y, (kl_dtype)in->x->dtype) : NULL;
+    return y && in->x->dtype == KL_FLOAT64 ? kl_op_cast(y, KL_FLOAT64) : y;
 }
