@@ -10,8 +10,8 @@ kl_tensor *kl_image_window(const kl_image_input *in, int64_t top, int64_t left, 
                            int64_t width);
 /* The middle of the images, as large as the aspect ratio height : width lets it be. */
 kl_tensor *kl_image_crop_to_ratio(const kl_image_input *in, int64_t height, int64_t width);
-/* That, bilinearly resized to height x width (Keras's smart_resize): float64 images stay so, all others
-   become float32. */
+/* That, bilinearly resized to height x width (Keras's smart_resize): float64 images stay so, all
+   others become float32. */
 kl_tensor *kl_image_smart_resize(const kl_image_input *in, int64_t height, int64_t width);
 
 #define SIZE_FIELDS(type)                                                                          \
