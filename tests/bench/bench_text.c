@@ -180,16 +180,99 @@ static void run_speed(corpus *c)
     time_calls("int_bigrams", pairs, c);
 }
 
+/* ---- Memory --------------------------------------------------------------------------------- */
+
+/* The lines again and again, each time begun at another word, in other case and with a number. */
+typedef struct endless {
+    const corpus *c;
+    size_t limit, given;
+    int64_t at;
+    unsigned turn;
+    char *text;
+    kl_string lines[BATCH];
+    kl_tensor *batch;
+} endless;
+
+static kl_string vary(const endless *e, kl_string line, char *to)
+{
+    size_t cut = line.length ? (size_t)e->turn * 37 % line.length : 0, used = 0;
+    while (cut < line.length && line.at[cut] != ' ')
+        cut++;
+    memcpy(to, line.at + cut, line.length - cut);
+    used += line.length - cut;
+    to[used++] = ' ';
+    memcpy(to + used, line.at, cut);
+    used += cut;
+    if (used && e->turn % 2 && to[0] >= 'a' && to[0] <= 'z')
+        to[0] = (char)(to[0] - 32);
+    return (kl_string){to, used + (size_t)sprintf(to + used, " %u", e->turn * 17 % 1000)};
+}
+
+static kl_status next_lines(void *user, kl_tensor **batch)
+{
+    endless *e = user;
+    kl_release(e->batch);
+    e->batch = NULL;
+    if (e->given >= e->limit)
+        return KL_OK;
+    char *to = e->text;
+    for (int i = 0; i < BATCH; i++) {
+        e->lines[i] = vary(e, e->c->lines[e->at], to);
+        to += e->lines[i].length;
+        e->given += e->lines[i].length;
+        if (++e->at == e->c->count) {
+            e->at = 0;
+            e->turn++;
+        }
+    }
+    *batch = e->batch = kl_wrap(KL_STRING, KL_DIMS(BATCH), NULL, e->lines, NULL, NULL);
+    return *batch ? KL_OK : kl_last_status();
+}
+
+static double peak_megabytes(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1024;
+}
+
+static void run_memory(const corpus *c, size_t megabytes)
+{
+    static endless e;
+    size_t longest = 0;
+    for (int64_t i = 0; i < c->count; i++)
+        longest = c->lines[i].length > longest ? c->lines[i].length : longest;
+    e = (endless){.c = c, .text = malloc((longest + 32) * BATCH)};
+    const size_t limits[] = {c->size, megabytes * 1000000};
+    printf("%.0f MB before\n", peak_megabytes());
+    for (int i = 0; e.text && i < 2; i++) {
+        kl_layer *layer = kl_text_vectorization();
+        e.limit = limits[i];
+        e.given = e.turn = 0;
+        e.at = 0;
+        if (kl_layer_adapt_source(layer, next_lines, &e))
+            give_up("adapt");
+        printf("adapt to %.0f MB: %lld words, %.0f MB at most\n", (double)e.given / 1e6,
+               (long long)kl_vocabulary_size(layer), peak_megabytes());
+        kl_layer_release(layer);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const kl_allocator counting = {counted, counted_grown, give_back, &allocations};
+    bool memory = argc > 2 && !strcmp(argv[1], "memory");
     if (argc < 2) {
-        fprintf(stderr, "usage: bench_text FILE [THREADS]\n");
+        fprintf(stderr, "usage: bench_text FILE [THREADS] | bench_text memory FILE [MEGABYTES]\n");
         return 2;
     }
     kl_set_allocator(&counting);
+    corpus c = read_corpus(argv[memory ? 2 : 1]);
+    if (memory) {
+        run_memory(&c, argc > 3 ? (size_t)atoi(argv[3]) : 1000);
+        return 0;
+    }
     kl_set_num_threads(argc > 2 ? atoi(argv[2]) : 1);
-    corpus c = read_corpus(argv[1]);
     run_speed(&c);
     return 0;
 }
