@@ -19,6 +19,7 @@
 #include "klayers/saving.h"
 #include "klayers/tensor.h"
 #include "klayers/training.h"
+#include "klayers/layers/activation.h"
 #include "klayers/layers/attention.h"
 #include "klayers/layers/audio.h"
 #include "klayers/layers/convolution.h"

@@ -77,7 +77,7 @@ enum {
     KL_FIELD_OPTIONAL = 2,   /* may be None */
     KL_FIELD_HIDDEN = 4,     /* taken from a config, never written to one */
     KL_FIELD_UNKNOWN_OK = 8, /* SHAPE: -1 stands for an unknown dimension */
-    KL_FIELD_LONE = 16       /* FLOATS, DIMS: one value is written as a number, not a list */
+    KL_FIELD_LONE = 16       /* INTS, FLOATS, DIMS: one value is written as a number, not a list */
 };
 
 /* The shape () in a list of dimensions. */

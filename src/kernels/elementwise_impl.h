@@ -140,7 +140,7 @@ DEFINE_SLOPES(double, D)
     X(T, M, SIGMOID, M(m_sigmoid)(x), y * (1 - y)) \
     X(T, M, RELU, (x > 0 ? x : x != x ? x : (T)0), (y > 0 ? (T)1 : (T)0)) \
     X(T, M, RELU6, (x < 0 ? (T)0 : x > 6 ? (T)6 : x), (x > 0 && x < 6 ? (T)1 : (T)0)) \
-    X(T, M, RELU_GENERAL, (x >= q ? q : x > r ? x : p * (x - r)), (x >= q ? (T)0 : x > r ? (T)1 : p)) \
+    X(T, M, RELU_GENERAL, (x <= r ? (p != 0 ? p * (x - r) : (T)0) : x >= q ? q : x), (x > r ? (x > q ? (T)0 : (T)1) : x < r ? p : (T)0)) \
     X(T, M, LEAKY_RELU, (x > 0 ? x : p * x), (x > 0 ? (T)1 : p)) \
     X(T, M, ELU, (x > 0 ? x : p * M(m_expm1)(x)), (x > 0 ? (T)1 : y + p)) \
     X(T, M, SELU, (x > 0 ? (T)SELU_SCALE * x : (T)(SELU_SCALE * SELU_ALPHA) * M(m_expm1)(x)), (x > 0 ? (T)SELU_SCALE : y + (T)(SELU_SCALE * SELU_ALPHA))) \

@@ -30,6 +30,11 @@ static kl_status set_policy(kl_layer *layer, const char *name)
             known = true;
         }
     }
+    if (!known && strstr(name, "_from_"))
+        return kl_error(KL_ERROR_UNSUPPORTED,
+                        "quantized layers aren't supported, got the dtype policy '%s': save the "
+                        "model before it is quantized",
+                        name);
     if (!known)
         return kl_error(KL_ERROR_INVALID,
                         "unknown dtype '%s': expected a dtype such as float32 or a policy such as "
@@ -185,13 +190,21 @@ static kl_status layer_start(kl_object *object, const void *arguments)
     return status;
 }
 
-/* A config's dtype: a name, or Keras 3's DTypePolicy object. */
+/* A config's dtype: a name, or Keras 3's DTypePolicy object; of a DTypePolicyMap the default. */
 static kl_status read_policy(kl_layer *layer, const kl_config *config)
 {
     const kl_config *value = config;
-    if (kl_config_typeof(value) == KL_CONFIG_MAP) {
-        value = kl_config_get(value, "config");
-        value = value ? kl_config_get(value, "name") : NULL;
+    for (int depth = 0; value && kl_config_typeof(value) == KL_CONFIG_MAP && depth < 4; depth++) {
+        const kl_config *inner = kl_config_get(value, "config");
+        const kl_config *mode = inner ? kl_config_get(inner, "mode") : NULL;
+        if (mode && kl_config_as_string(mode))
+            return kl_error(KL_ERROR_UNSUPPORTED,
+                            "quantized layers aren't supported, got a dtype policy of mode '%s': "
+                            "save the model before it is quantized",
+                            kl_config_as_string(mode));
+        value = inner ? kl_config_get(inner, "name") : NULL;
+        if (inner && !value)
+            value = kl_config_get(inner, "default_policy");
     }
     const char *name = value ? kl_config_as_string(value) : NULL;
     if (!name)
@@ -252,9 +265,8 @@ static kl_status layer_read(kl_object *object, kl_config *config)
 {
     kl_layer *layer = (kl_layer *)object;
     const kl_class *cls = object->cls;
-    static const char *const ignored[] = {
-        "dynamic", "build_config",   "autocast",           "batch_size",
-        "weights", "implementation", "quantization_config"};
+    static const char *const ignored[] = {"dynamic",    "build_config", "autocast",
+                                          "batch_size", "weights",      "implementation"};
     kl_status status = rename_legacy(config);
     kl_config *item;
     if (!status && (item = kl_config_detach(config, "name"))) {
@@ -299,6 +311,12 @@ static kl_status layer_read(kl_object *object, kl_config *config)
         }
         kl_config_free(item);
     }
+    if (!status && (item = kl_config_detach(config, "quantization_config"))) {
+        if (kl_config_typeof(item) != KL_CONFIG_NULL &&
+            !(layer->quantization = kl_config_print(item, false)))
+            status = KL_ERROR_MEMORY;
+        kl_config_free(item);
+    }
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         if (!find_field(cls, ignored[i]))
             kl_config_free(kl_config_detach(config, ignored[i]));
@@ -334,10 +352,15 @@ static kl_status layer_write(const kl_object *object, kl_config *config)
     if (!status)
         status = kl_config_set_bool(config, "trainable", layer->trainable);
     if (!status && !find_field(object->cls, "dtype"))
-        status = kl_config_set(config, "dtype", policy_config(layer));
+        status = kl_config_set(config, "dtype",
+                               layer->legacy ? kl_config_new_string(layer->policy)
+                                             : policy_config(layer));
     if (!status && layer->activity_regularizer && !find_field(object->cls, "activity_regularizer"))
         status = kl_config_set(config, "activity_regularizer",
                                kl_object_serialize(layer->activity_regularizer));
+    if (!status && layer->quantization)
+        status = kl_config_set(config, "quantization_config",
+                               kl_config_parse(layer->quantization, strlen(layer->quantization)));
     return status;
 }
 
@@ -364,6 +387,7 @@ static void layer_destroy(kl_object *object)
     kl_free(layer->failure);
     kl_free(layer->policy);
     kl_free(layer->name);
+    kl_config_free_text(layer->quantization);
     pthread_rwlock_destroy(&layer->lock);
     pthread_mutex_destroy(&layer->guard);
     kl_free(layer);

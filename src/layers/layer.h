@@ -37,6 +37,7 @@ struct kl_layer {
     char *name;
     bool named_by_user;
     char *policy;
+    char *quantization; /* JSON of a config's quantization_config, kept for Keras; or NULL */
     kl_dtype compute_dtype, variable_dtype;
     bool trainable;
     bool legacy;   /* from a config of 2.15 (its dtype is a plain string) */

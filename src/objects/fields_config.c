@@ -394,6 +394,8 @@ static kl_config *write_values(const kl_field *field, const void *slot)
                                                     : ((const kl_strings *)slot)->count;
     if (field->flags & KL_FIELD_LONE && field->type == KL_FIELD_FLOATS && count == 1)
         return kl_config_new_float(kl_shortest_double(((const kl_floats *)slot)->at[0]));
+    if (field->flags & KL_FIELD_LONE && field->type == KL_FIELD_INTS && count == 1)
+        return kl_config_new_int(((const kl_ints *)slot)->at[0]);
     kl_config *list = kl_config_new_list();
     for (size_t i = 0; list && i < count; i++) {
         kl_config *item =

@@ -33,6 +33,11 @@ static kl_tensor *above(kl_tensor *x, double at)
     return step(kl_op_greater(x, kl_scalar((kl_dtype)x->dtype, at)), x);
 }
 
+static kl_tensor *below(kl_tensor *x, double at)
+{
+    return step(kl_op_less(x, kl_scalar((kl_dtype)x->dtype, at)), x);
+}
+
 static kl_tensor *between(kl_tensor *x, double low, double high)
 {
     kl_tensor *a = kl_op_greater(x, kl_scalar((kl_dtype)x->dtype, low));
@@ -215,8 +220,8 @@ SLOPE(s_relu6)
 
 SLOPE(s_relu_general)
 {
-    kl_tensor *low = above(x, p->r), *high = isinf(p->q) ? NULL : above(x, p->q);
-    kl_tensor *slope = ADD(S(low, 1 - p->p), constant(x, p->p));
+    kl_tensor *high = isinf(p->q) ? NULL : above(x, p->q > p->r ? p->q : p->r);
+    kl_tensor *slope = ADD(S(below(x, p->r), p->p), above(x, p->r));
     return high ? kl_op_sub(slope, high) : slope;
 }
 SLOPE(s_leaky_relu)

@@ -269,3 +269,15 @@ add("Activation", *[case("policy_" + p, dict(activation="tanh"), x(3, 7), dtype=
 add("Masking", *[case("policy_" + p, {}, vals(ROWS, "float32"), dtype=p, rtol=r)
                  for p, r in HALVES])
 add("Identity", *[case("policy_" + p, {}, x(3, 7), dtype=p, rtol=r) for p, r in HALVES])
+ALPHA = dict(lora_rank=2, lora_alpha=6)
+add("Dense", case("lora_alpha", dict(units=4, **ALPHA), x(3, 6)),
+    case("lora_float64", dict(units=4, lora_rank=2), x(3, 6), dtype="float64"),
+    case("regularizer_of_nothing", dict(units=3, kernel_regularizer="l1l2"), x(3, 5)),
+    error("policy_quantized", dict(units=3), x(2, 4), override={"dtype": {
+        "module": "keras", "class_name": "QuantizedDTypePolicy",
+        "config": {"mode": "int8", "source_name": "float31"}, "registered_name": None}}),
+    error("policy_unknown", dict(units=3), x(2, 4), override={"dtype": "mixed_float8"}))
+add("Embedding", case("lora_alpha", dict(input_dim=6, output_dim=4, **ALPHA), ints(2, 4, high=6)))
+add("EinsumDense", case("lora_alpha", dict(equation="ab,bc->ac", output_shape=5, **ALPHA),
+                        x(3, 4)))
+add("ReversibleEmbedding", case("lora_alpha", dict(REVERSIBLE, **ALPHA), x(2, 3, 4), kwargs=BACK))

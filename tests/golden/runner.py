@@ -146,7 +146,7 @@ class Runner:
             target = self.target(outputs, losses) if first else None
         result = {"outputs": [np.asarray(o) for o in outputs],
                   "masks": [kerasenv.get_mask(o) for o in outputs],
-                  "losses": [np.asarray(v) for v in losses]}
+                  "losses": [np.asarray(v.numpy()) for v in losses]}
         if first and self.case.grad and target is not None:
             result["gradients"] = self.gradients(tape, target, inputs, states, layer)
         if record is not None:

@@ -197,6 +197,27 @@ def sound():
     keep("sound", model, np.sin(np.arange(600, dtype="float32").reshape(2, 300) ** 1.1))
 
 
+def activation():
+    """Activation layers and those that regularize."""
+    layers = keras.layers
+    image = keras.Input((4, 3, 2), name="image")
+    x = layers.PReLU(shared_axes=[1, 2], alpha_initializer=keras.initializers.Constant(0.25))(image)
+    x = layers.SpatialDropout2D(0.3, seed=1)(x)
+    x = layers.ReLU(max_value=0.9, negative_slope=0.1, threshold=0.2)(x)
+    x = layers.GaussianNoise(0.1, seed=2)(x)
+    x = layers.LeakyReLU(negative_slope=0.2)(x)
+    x = layers.Softmax(axis=[1, 2])(x)
+    line = layers.SpatialDropout1D(0.2)(layers.Reshape((12, 2))(x))
+    slopes = keras.initializers.RandomUniform(0.1, 0.5, seed=1)
+    line = layers.PReLU(slopes, alpha_regularizer="l2", name="slopes")(line)
+    line = layers.GaussianDropout(0.4)(layers.ELU(0.5)(line))
+    line = layers.AlphaDropout(0.3, noise_shape=(None, 1, 2))(line)
+    cube = layers.SpatialDropout3D(0.5)(layers.Reshape((2, 2, 3, 2))(x))
+    cube = layers.ActivityRegularization(l1=0.1, l2=0.2)(layers.Flatten()(cube))
+    model = keras.Model(image, [layers.Softmax()(line), layers.Dense(3)(cube)])
+    keep("activation", model, np.linspace(-2, 2, 48, dtype="float32").reshape(2, 4, 3, 2))
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     os.makedirs(HERE, exist_ok=True)
@@ -209,3 +230,4 @@ if __name__ == "__main__":
     augmentation()
     sound()
     normalization()
+    activation()

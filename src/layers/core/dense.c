@@ -57,6 +57,8 @@ static kl_status dense_build(kl_layer *self, const kl_shape *in, int count)
             return kl_last_status();
     }
     if (s->args.lora_rank != KL_NONE) {
+        /* As Keras 3.15, whose Dense forgets alpha when it is built. */
+        s->args.lora_alpha = s->args.lora_rank;
         const kl_lora lora = {s->args.lora_rank, s->args.lora_alpha, s->args.kernel_regularizer};
         kl_status status = kl_lora_build(self, "kernel", s->kernel, &lora, &s->lora_a, &s->lora_b);
         if (status)

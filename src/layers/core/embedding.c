@@ -69,7 +69,9 @@ static const kl_field reversible_fields[] = {
      .doc = "logits become cap tanh(logits / cap)", .flags = KL_FIELD_OPTIONAL},
     {0}};
 
-static kl_status build_table(kl_layer *self, const table_options *o, embedding_table *t)
+/* *alpha becomes the rank, as in Keras 3.15, whose Embedding forgets it when it is built. */
+static kl_status build_table(kl_layer *self, const table_options *o, embedding_table *t,
+                             int64_t *alpha)
 {
     *t = (embedding_table){NULL, NULL, NULL};
     t->embeddings =
@@ -80,7 +82,8 @@ static kl_status build_table(kl_layer *self, const table_options *o, embedding_t
         return kl_last_status();
     if (o->lora_rank == KL_NONE)
         return KL_OK;
-    const kl_lora lora = {o->lora_rank, o->lora_alpha, o->regularizer};
+    *alpha = o->lora_rank;
+    const kl_lora lora = {o->lora_rank, *alpha, o->regularizer};
     return kl_lora_build(self, "embeddings", t->embeddings, &lora, &t->lora_a, &t->lora_b);
 }
 
@@ -108,7 +111,7 @@ static kl_tensor *padding_mask(bool mask_zero, kl_tensor *ids)
 static kl_status embedding_build(kl_layer *self, const kl_shape *in, int count)
 {
     embedding_state *s = kl_layer_state(self);
-    return build_table(self, &TABLE_OPTIONS(s->args), &s->table);
+    return build_table(self, &TABLE_OPTIONS(s->args), &s->table, &s->args.lora_alpha);
 }
 
 static kl_status embedding_get_config(const void *self, kl_config *config)
@@ -133,7 +136,7 @@ static kl_tensor *embedding_mask(const kl_layer *self, kl_context *ctx, kl_tenso
 static kl_status reversible_build(kl_layer *self, const kl_shape *in, int count)
 {
     reversible_state *s = kl_layer_state(self);
-    kl_status status = build_table(self, &TABLE_OPTIONS(s->args), &s->table);
+    kl_status status = build_table(self, &TABLE_OPTIONS(s->args), &s->table, &s->args.lora_alpha);
     s->reverse = NULL;
     if (!status && !s->args.tie_weights &&
         !(s->reverse = kl_add_weight(.layer = self, .name = "reverse_embeddings",
