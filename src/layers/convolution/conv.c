@@ -106,8 +106,9 @@ static kl_tensors conv_call(const kl_layer *self, kl_context *ctx, kl_tensors in
     memcpy(options.dilation, s->args.dilation_rate, sizeof options.dilation);
     kl_tensor *kernel = kl_read(ctx, s->kernel);
     if (s->lora_a)
-        kernel = kl_lora_apply(kernel, kl_read(ctx, s->lora_a), kl_read(ctx, s->lora_b),
-                               s->args.lora_rank, s->args.lora_alpha);
+        kernel = kl_lora_apply(kernel, kl_lora_read(self, ctx, s->lora_a),
+                               kl_lora_read(self, ctx, s->lora_b), s->args.lora_rank,
+                               s->args.lora_alpha);
     return kl_one(kl_op_conv(in.at[0], kernel, s->bias ? kl_read(ctx, s->bias) : NULL, &options));
 }
 

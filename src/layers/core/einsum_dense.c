@@ -394,8 +394,9 @@ static kl_tensors einsum_dense_call(const kl_layer *self, kl_context *ctx, kl_te
     kl_tensor *x = in.at[0], *kernel = kl_read(ctx, s->kernel);
     kl_tensor *bias = s->bias ? kl_read(ctx, s->bias) : NULL;
     if (s->lora_a)
-        kernel = kl_lora_apply(kernel, kl_read(ctx, s->lora_a), kl_read(ctx, s->lora_b),
-                               s->args.lora_rank, s->args.lora_alpha);
+        kernel = kl_lora_apply(kernel, kl_lora_read(self, ctx, s->lora_a),
+                               kl_lora_read(self, ctx, s->lora_b), s->args.lora_rank,
+                               s->args.lora_alpha);
     if (s->bias && !bias)
         return kl_one(NULL);
     /* As a matrix the kernel would take any input whose inner axes have its size altogether. */

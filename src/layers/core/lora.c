@@ -45,6 +45,11 @@ kl_status kl_lora_build(kl_layer *self, const char *name, kl_weight *weight, con
     return kl_weight_set_trainable(weight, false);
 }
 
+kl_tensor *kl_lora_read(const kl_layer *self, kl_context *ctx, const kl_weight *half)
+{
+    return self->compute_dtype == KL_FLOAT64 ? kl_read_variable(ctx, half) : kl_read(ctx, half);
+}
+
 kl_tensor *kl_lora_apply(kl_tensor *weight, kl_tensor *a, kl_tensor *b, int64_t rank, int64_t alpha)
 {
     return kl_op_add(weight, kl_op_mul_scalar(kl_op_matmul(a, b), kl_lora_factor(rank, alpha)));

@@ -32,6 +32,9 @@ kl_status kl_lora_build(kl_layer *self, const char *name, kl_weight *weight, con
                         kl_weight **a, kl_weight **b);
 /* alpha / rank. */
 double kl_lora_factor(int64_t rank, int64_t alpha);
+/* Either half as a call multiplies it: Keras casts it to the halves of mixed policies, but keeps
+   its float32 in float64 layers. */
+kl_tensor *kl_lora_read(const kl_layer *self, kl_context *ctx, const kl_weight *half);
 /* weight + a * b * alpha / rank. */
 kl_tensor *kl_lora_apply(kl_tensor *weight, kl_tensor *a, kl_tensor *b, int64_t rank,
                          int64_t alpha);
