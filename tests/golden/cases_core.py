@@ -281,3 +281,6 @@ add("Embedding", case("lora_alpha", dict(input_dim=6, output_dim=4, **ALPHA), in
 add("EinsumDense", case("lora_alpha", dict(equation="ab,bc->ac", output_shape=5, **ALPHA),
                         x(3, 4)))
 add("ReversibleEmbedding", case("lora_alpha", dict(REVERSIBLE, **ALPHA), x(2, 3, 4), kwargs=BACK))
+add("EinsumDense", case("legacy_ellipsis", dict(equation="...x,xy->...y", output_shape=[3],
+                                                bias_axes="y"), x(2, 3, 2, 4),
+                        unknown=[[0, 1]], keras="2.15"))

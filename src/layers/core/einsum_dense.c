@@ -424,6 +424,8 @@ static kl_status einsum_dense_shape(const kl_layer *self, const kl_shape *in, in
     analysis a;
     kl_status status = analyze(kl_layer_state(self), in, &a);
     /* Keras 2 ran the equation to know it. */
+    for (int i = 1; !status && self->legacy && a.eq.in.dots_left && i < a.elided; i++)
+        a.output.at[i] = in[0].at[i];
     for (int i = 0; !status && self->legacy && i < a.eq.out.rank; i++) {
         int at = i + (a.eq.in.dots_left ? a.elided : 0);
         if (a.output.at[at] < 0 && find(&a.eq.in, a.eq.out.letters[i]) >= 0)
