@@ -4,6 +4,8 @@
 #include "layers/convolution/fields.h"
 #include "layers/recurrent/cell.h"
 #include "layers/recurrent/rnn.h"
+#include "ops/activation.h"
+#include "ops/conv_lstm.h"
 #include "tensor/tensor.h"
 
 typedef struct conv_cell {
@@ -181,6 +183,25 @@ static kl_tensor *convolve_inputs(const conv_cell *s, kl_context *ctx, kl_tensor
                     : kl_op_reshape(z, rank + 1, shape);
 }
 
+/* All steps at once, the channels brought to the last axis and back. */
+static kl_status fused(const conv_run *run, kl_tensor *z, kl_tensor **states, kl_tensor **sequence)
+{
+    bool first = run->channel == 1;
+    kl_lstm_result result;
+    kl_tensor *h = states[0], *c = states[1];
+    if (first) {
+        z = kl_op_move_axis(z, 2, -1);
+        h = kl_op_move_axis(h, 1, -1);
+        c = kl_op_move_axis(c, 1, -1);
+    }
+    if (!z || !h || !c || kl_op_conv_lstm(z, run->recurrent, h, c, &result))
+        return kl_last_status();
+    *sequence = first ? kl_op_move_axis(result.sequence, -1, 2) : result.sequence;
+    states[0] = first ? kl_op_move_axis(result.h, -1, 1) : result.h;
+    states[1] = first ? kl_op_move_axis(result.c, -1, 1) : result.c;
+    return *sequence && states[0] && states[1] ? KL_OK : kl_last_status();
+}
+
 static kl_status cell_sequence(const kl_layer *self, kl_context *ctx, kl_tensor *x, kl_tensor *mask,
                                kl_tensor **states, kl_tensor **sequence)
 {
@@ -195,6 +216,11 @@ static kl_status cell_sequence(const kl_layer *self, kl_context *ctx, kl_tensor 
     kl_tensor *z = x ? convolve_inputs(s, ctx, x) : NULL;
     if (!z || !run.recurrent)
         return kl_last_status();
+    bool plain = !mask && !run.keep_state && z->dtype == KL_FLOAT32 &&
+                 kl_fused_of(s->args.activation) == KL_FUSED_TANH &&
+                 kl_fused_of(s->args.recurrent_activation) == KL_FUSED_SIGMOID;
+    if (plain)
+        return fused(&run, z, states, sequence);
     return kl_run_steps(conv_step, &run, z, mask, 2, states, sequence);
 }
 
