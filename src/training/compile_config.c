@@ -215,6 +215,9 @@ kl_status kl_model_compile_from_config(kl_model *model, const kl_config *config)
         return KL_OK;
     if (kl_config_typeof(config) != KL_CONFIG_MAP)
         return kl_error(KL_ERROR_FORMAT, "compile_config: expected a map");
+    /* What Keras writes for a model that was never compiled. */
+    if (!kl_config_count(config))
+        return KL_OK;
     /* kl_args_usable releases what was read if this mark has moved. */
     kl_compile_args args = kl_compile_defaults();
     float weights[KL_MAX_LIST];

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include <math.h>
@@ -123,34 +124,96 @@ static void streaming(void **state)
     }
 }
 
+/* Inputs, states and weights to go back to. */
+static void take_gradients(kl_layer *layer, kl_tensor *x, int most, kl_tensor **found)
+{
+    kl_tensor *sources[16] = {x};
+    int count = 1;
+    kl_tape *tape = kl_tape_begin();
+    kl_tape_watch(tape, x);
+    kl_tensor *y = kl_call_with(layer, .inputs = {x}, .training = KL_TRUE).at[0];
+    for (int i = 0; i < kl_layer_trainable_weight_count(layer) && count < most - 1; i++)
+        sources[count++] = kl_weight_value(kl_layer_trainable_weight(layer, i));
+    kl_tensor *loss = kl_op_sum(kl_op_square(y), KL_ALL_AXES, false);
+    assert_int_equal(kl_tape_gradient(tape, loss, (size_t)count, sources, found), KL_OK);
+    found[count] = y;
+}
+
 /* Every bit is the same on any number of threads, forward and back. */
+static void check_threads(kl_layer *layer, kl_tensor *x)
+{
+    enum { MOST = 16 };
+    kl_tensor *first[MOST + 1] = {NULL};
+    const int counts[] = {1, 2, 8};
+    for (int c = 0; c < 3; c++) {
+        kl_tensor *now[MOST + 1] = {NULL};
+        kl_set_num_threads(counts[c]);
+        take_gradients(layer, x, MOST, now);
+        now[MOST] = kl_call(layer, x);
+        for (int i = 0; i <= MOST; i++) {
+            if (!c)
+                first[i] = now[i];
+            else if (first[i])
+                assert_near(now[i], first[i], 0);
+        }
+    }
+    kl_set_num_threads(0);
+}
+
 static void threads(void **state)
 {
-    kl_layer *layers[] = {kl_lstm(.units = 19), kl_gru(.units = 19), kl_simple_rnn(.units = 19),
-                          kl_bidirectional(.layer = kl_gru(.units = 7))};
-    kl_scope *scope = kl_scope_begin();
-    kl_tensor *x = draw(3, (const int64_t[]){67, 9, 11});
+    kl_layer *layers[] = {kl_lstm(.units = 19),
+                          kl_gru(.units = 19),
+                          kl_gru(.units = 19, .reset_after = false),
+                          kl_simple_rnn(.units = 19),
+                          kl_lstm(.units = 130, .return_sequences = true),
+                          kl_bidirectional(.layer = kl_gru(.units = 7)),
+                          kl_bidirectional(.layer = kl_lstm(.units = 16, .return_sequences = true)),
+                          kl_rnn(.cell = kl_stacked_rnn_cells(.cells = {kl_lstm_cell(.units = 8),
+                                                                        kl_gru_cell(.units = 5)}))};
     for (size_t l = 0; l < sizeof layers / sizeof *layers; l++) {
-        kl_tensor *first[2] = {NULL, NULL};
-        const int counts[] = {1, 2, 8};
-        for (int c = 0; c < 3; c++) {
-            kl_set_num_threads(counts[c]);
-            kl_tape *tape = kl_tape_begin();
-            kl_tape_watch(tape, x);
-            kl_tensor *y = kl_call(layers[l], x), *dx = NULL;
-            kl_tensor *loss = kl_op_sum(kl_op_square(y), KL_ALL_AXES, false);
-            assert_int_equal(kl_tape_gradient(tape, loss, 1, &x, &dx), KL_OK);
-            kl_tensor *now[2] = {y, dx};
-            for (int i = 0; i < 2; i++) {
-                if (c)
-                    assert_near(now[i], first[i], 0);
-                else
-                    first[i] = now[i];
-            }
+        const int64_t batches[] = {1, 5, 67, 150};
+        for (int b = 0; b < 4; b++) {
+            kl_scope *scope = kl_scope_begin();
+            check_threads(layers[l], draw(3, (const int64_t[]){batches[b], 9, 11}));
+            kl_scope_end(scope);
         }
         kl_layer_release(layers[l]);
     }
-    kl_set_num_threads(0);
+    kl_scope *scope = kl_scope_begin();
+    kl_layer *image = kl_conv_lstm2d(.filters = 5, .kernel_size = {3, 2}, .return_sequences = true);
+    check_threads(image, draw(5, (const int64_t[]){3, 4, 13, 11, 2}));
+    kl_layer_release(image);
+    kl_scope_end(scope);
+}
+
+/* Channels before the places is the same with the axes moved. */
+static void channels_first(void **state)
+{
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *x = draw(5, (const int64_t[]){2, 3, 7, 6, 2});
+    kl_tensor *moved = kl_op_move_axis(x, -1, 2), *values[3];
+    const char *activations[] = {"tanh", "relu"};
+    for (int a = 0; a < 2; a++) {
+        kl_layer *last = kl_conv_lstm2d(.filters = 3, .kernel_size = {3, 2}, .strides = {2, 1},
+                                        .padding = "same", .return_sequences = true,
+                                        .return_state = true, .activation = activations[a]);
+        kl_layer *first =
+            kl_conv_lstm2d(.filters = 3, .kernel_size = {3, 2}, .strides = {2, 1},
+                           .padding = "same", .return_sequences = true, .return_state = true,
+                           .activation = activations[a], .data_format = "channels_first");
+        kl_tensors y = kl_call_with(last, .inputs = {x});
+        assert_non_null(kl_call(first, moved));
+        int count = kl_layer_weights(last, values, 3);
+        assert_int_equal(kl_layer_set_weights(first, count, values), KL_OK);
+        kl_tensors z = kl_call_with(first, .inputs = {moved});
+        assert_int_equal(z.count, 3);
+        assert_near(kl_op_move_axis(z.at[0], 2, -1), y.at[0], 1e-6);
+        for (int i = 1; i < 3; i++)
+            assert_near(kl_op_move_axis(z.at[i], 1, -1), y.at[i], 1e-6);
+        kl_layer_release(last);
+        kl_layer_release(first);
+    }
     kl_scope_end(scope);
 }
 
@@ -175,6 +238,43 @@ static void dropout(void **state)
     assert_true(fabs(sum - 1000) < 40);
     kl_tensors z = kl_call_with(rnn, .inputs = {x}, .training = KL_TRUE);
     assert_true(kl_tensor_at(z.at[0], 0) != kl_tensor_at(y.at[0], 0));
+    kl_layer_release(rnn);
+    kl_scope_end(scope);
+}
+
+/* The states that are fed back are dropped alike in all steps: a linear cell that only passes its
+   state on, scaled up by what is kept, gives zeros in the same places from the first step on. The
+   share of zeros is the rate, and inference drops nothing. */
+static void recurrent_dropout(void **state)
+{
+    enum { UNITS = 400, STEPS = 4, BATCH = 6 };
+    kl_scope *scope = kl_scope_begin();
+    kl_layer *rnn = kl_simple_rnn(.units = UNITS, .activation = NULL, .use_bias = false,
+                                  .kernel_initializer = "zeros",
+                                  .recurrent_initializer = kl_identity_initializer(),
+                                  .recurrent_dropout = 0.25, .return_sequences = true);
+    kl_tensor *x = kl_zeros(KL_FLOAT32, 3, (const int64_t[]){BATCH, STEPS, 2});
+    kl_tensor *h = kl_ones(KL_FLOAT32, 2, (const int64_t[]){BATCH, UNITS});
+    kl_tensor *y =
+        kl_call_with(rnn, .inputs = {x}, .initial_state = {h}, .training = KL_TRUE).at[0];
+    assert_non_null(y);
+    int dropped = 0;
+    for (int64_t b = 0; b < BATCH; b++)
+        for (int64_t u = 0; u < UNITS; u++) {
+            double kept = 1;
+            dropped += kl_tensor_at(y, b * STEPS * UNITS + u) == 0;
+            for (int64_t t = 0; t < STEPS; t++) {
+                double value = kl_tensor_at(y, (b * STEPS + t) * UNITS + u);
+                kept /= 0.75;
+                assert_true(value == 0 || fabs(value - kept) < 1e-5 * kept);
+                assert_true((value == 0) == (kl_tensor_at(y, b * STEPS * UNITS + u) == 0));
+            }
+        }
+    /* Five standard deviations. */
+    assert_true(abs(dropped - UNITS * BATCH / 4) < 5 * sqrt(UNITS * BATCH * 0.25 * 0.75));
+    y = kl_call_with(rnn, .inputs = {x}, .initial_state = {h}).at[0];
+    for (int64_t i = 0; i < kl_tensor_size(y); i++)
+        assert_true(kl_tensor_at(y, i) == 1);
     kl_layer_release(rnn);
     kl_scope_end(scope);
 }
@@ -235,8 +335,10 @@ static void bad_input(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(own_cell), cmocka_unit_test(streaming),
-                                       cmocka_unit_test(threads), cmocka_unit_test(dropout),
-                                       cmocka_unit_test(bad_input)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(own_cell), cmocka_unit_test(streaming),
+        cmocka_unit_test(threads),  cmocka_unit_test(channels_first),
+        cmocka_unit_test(dropout),  cmocka_unit_test(recurrent_dropout),
+        cmocka_unit_test(bad_input)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

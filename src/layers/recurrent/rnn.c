@@ -134,6 +134,10 @@ static kl_status first_states(const kl_layer *self, kl_context *ctx, const kl_te
     if (status)
         return status;
     bool stand_in = kl_context_shapes_only(ctx);
+    if (stand_in && s->options->stateful && !s->state_count)
+        return kl_error(KL_ERROR_SHAPE,
+                        "a stateful layer keeps states of one batch size and must know it, got a "
+                        "batch of None: give the input a batch_shape");
     if (given.count) {
         for (int i = 0; stand_in && i < *count; i++)
             shapes[i].at[0] = -1;
