@@ -113,6 +113,15 @@ typedef struct kl_layer_vtable {
        zeros at first. */
     kl_status (*cell_sequence)(const kl_layer *self, kl_context *ctx, kl_tensor *x, kl_tensor *mask,
                                kl_tensor **states, kl_tensor **sequence);
+    /* MAY: values of a layer's own among the weights of a saved model, by their path below the
+       layer's ("vars/idf_weights"); *value is the reader's, NULL if the file has none. */
+    kl_status (*save_values)(const kl_layer *self,
+                             kl_status (*write)(void *user, const char *name,
+                                                const kl_tensor *value),
+                             void *user);
+    kl_status (*load_values)(kl_layer *self,
+                             kl_status (*read)(void *user, const char *name, kl_tensor **value),
+                             void *user);
 } kl_layer_vtable;
 
 enum {

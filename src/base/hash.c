@@ -2,12 +2,17 @@
 
 #include <string.h>
 
+/* Little-endian on every machine. */
 static uint64_t fetch64(const char *p)
 {
-    const unsigned char *u = (const unsigned char *)p;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t value;
+    memcpy(&value, p, sizeof value);
+#else
     uint64_t value = 0;
     for (int i = 7; i >= 0; i--)
-        value = value << 8 | u[i];
+        value = value << 8 | (unsigned char)p[i];
+#endif
     return value;
 }
 

@@ -67,6 +67,11 @@ static inline string_key key_of(const char *text, size_t length)
     return key;
 }
 
+uint64_t kl_string_hash(const char *text, size_t length)
+{
+    return key_of(text, length).hash;
+}
+
 /* The slot that holds the string, or the empty one where it would go. */
 static inline size_t find_slot(const kl_string_table *table, const string_key *key,
                                const char *text, size_t length)

@@ -18,6 +18,9 @@ typedef struct kl_string_table {
     struct kl_text_chunk *chunks;
 } kl_string_table;
 
+/* What strings are found by: not the same on every machine. */
+uint64_t kl_string_hash(const char *text, size_t length);
+
 /* The number of a string, or -1. */
 int64_t kl_string_table_find(const kl_string_table *table, const char *text, size_t length);
 /* Of several at once, which hides the memory's latency. */

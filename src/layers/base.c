@@ -19,7 +19,7 @@ static const policy mixed_policies[] = {
     {"mixed_bfloat16", KL_BFLOAT16, KL_FLOAT32},
 };
 
-static kl_status set_policy(kl_layer *layer, const char *name)
+kl_status kl_layer_set_policy(kl_layer *layer, const char *name)
 {
     policy found = {name, KL_FLOAT32, KL_FLOAT32};
     bool known = kl_dtype_from_name(name, &found.compute);
@@ -169,8 +169,9 @@ static kl_status layer_start(kl_object *object, const void *arguments)
         layer->trainable = args->trainable;
         if (args->name)
             status = set_name(layer, args->name);
+        layer->policy_given = args->dtype != NULL;
         if (!status && args->dtype)
-            status = set_policy(layer, args->dtype);
+            status = kl_layer_set_policy(layer, args->dtype);
         if (!status)
             status = set_input_shape(layer, args->input_shape);
     }
@@ -182,7 +183,7 @@ static kl_status layer_start(kl_object *object, const void *arguments)
             status = KL_ERROR_MEMORY;
     }
     if (!status && !layer->policy)
-        status = set_policy(layer, "float32");
+        status = kl_layer_set_policy(layer, "float32");
     if (!status)
         status = take_activity_regularizer(layer, args);
     if (!status)
@@ -209,7 +210,8 @@ static kl_status read_policy(kl_layer *layer, const kl_config *config)
     const char *name = value ? kl_config_as_string(value) : NULL;
     if (!name)
         return kl_error(KL_ERROR_FORMAT, "dtype: expected a name or a DTypePolicy object");
-    return set_policy(layer, name);
+    layer->policy_given = true;
+    return kl_layer_set_policy(layer, name);
 }
 
 static kl_status read_batch_shape(kl_layer *layer, const kl_config *config, bool with_batch)
@@ -269,6 +271,7 @@ static kl_status layer_read(kl_object *object, kl_config *config)
                                           "batch_size", "weights",      "implementation"};
     kl_status status = rename_legacy(config);
     kl_config *item;
+    bool has_trainable = kl_config_get(config, "trainable") != NULL;
     if (!status && (item = kl_config_detach(config, "name"))) {
         const char *name = kl_config_as_string(item);
         if (name)
@@ -283,7 +286,7 @@ static kl_status layer_read(kl_object *object, kl_config *config)
         kl_config_free(item);
     }
     if (!status && !find_field(cls, "dtype") && (item = kl_config_detach(config, "dtype"))) {
-        layer->legacy = is_legacy_dtype(item);
+        layer->legacy = has_trainable && is_legacy_dtype(item);
         if (kl_config_typeof(item) != KL_CONFIG_NULL)
             status = read_policy(layer, item);
         kl_config_free(item);

@@ -39,8 +39,9 @@ struct kl_layer {
     char *policy;
     char *quantization; /* JSON of a config's quantization_config, kept for Keras; or NULL */
     kl_dtype compute_dtype, variable_dtype;
+    bool policy_given; /* else it is the default */
     bool trainable;
-    bool legacy;   /* from a config of 2.15 (its dtype is a plain string) */
+    bool legacy;   /* from a config of 2.15 (its dtype is a plain string, and it has trainable) */
     bool stateful; /* set by init where an argument decides; else the vtable's flag */
     bool has_input_shape;
     kl_shape input_shape; /* with the batch, from input_shape or batch_input_shape */
@@ -73,6 +74,9 @@ struct kl_layer {
 /* The same for a graph's node: as much as can be known. */
 kl_status kl_layer_graph_shapes(kl_layer *layer, const kl_call_args *base, const kl_shape *inputs,
                                 int count, kl_shape *outputs, int *output_count);
+
+/* Another policy than the one given, for layers whose dtype has a default of its own. */
+kl_status kl_layer_set_policy(kl_layer *layer, const char *name);
 
 /* Keeps the first failure of a chain; returns status. And the check at the start of later calls. */
 kl_status kl_layer_fail(kl_layer *layer, kl_status status);

@@ -97,10 +97,9 @@ static void write_name(hid_t group, const char *name)
     H5Tclose(type);
 }
 
-static kl_status write_value(hid_t group, int index, const kl_tensor *value)
+static kl_status write_value(hid_t group, const char *name, const kl_tensor *value)
 {
     hsize_t dims[KL_MAX_RANK];
-    char name[32];
     hid_t type;
     kl_tensor *plain = kl_copy(value, stored_dtype(value));
     if (!plain || !native_type((kl_dtype)plain->dtype, &type)) {
@@ -108,7 +107,6 @@ static kl_status write_value(hid_t group, int index, const kl_tensor *value)
         return plain ? kl_error(KL_ERROR_DTYPE, "a weight's dtype can't be saved")
                      : kl_last_status();
     }
-    snprintf(name, sizeof name, "%d", index);
     for (int i = 0; i < plain->rank; i++)
         dims[i] = (hsize_t)plain->shape[i];
     hid_t space = plain->rank ? H5Screate_simple(plain->rank, dims, NULL) : H5Screate(H5S_SCALAR);
@@ -121,6 +119,13 @@ static kl_status write_value(hid_t group, int index, const kl_tensor *value)
     return good ? KL_OK : kl_error(KL_ERROR_IO, "HDF5 can't write a weight");
 }
 
+static kl_status write_indexed(hid_t group, int index, const kl_tensor *value)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%d", index);
+    return write_value(group, name, value);
+}
+
 /* Whether a weight has a place of its own in files. */
 static bool is_saved(const kl_weight *weight)
 {
@@ -131,15 +136,44 @@ static bool is_saved(const kl_weight *weight)
 static kl_status write_weight(hid_t group, int index, const kl_weight *weight)
 {
     if (!weight->low_a)
-        return write_value(group, index, weight->value);
+        return write_indexed(group, index, weight->value);
     kl_scope *scope = kl_scope_begin();
     if (!scope)
         return KL_ERROR_MEMORY;
     kl_tensor *change = kl_op_mul_scalar(kl_op_matmul(weight->low_a->value, weight->low_b->value),
                                          weight->low_factor);
     kl_tensor *whole = kl_op_add(weight->value, change);
-    kl_status status = whole ? write_value(group, index, whole) : kl_last_status();
+    kl_status status = whole ? write_indexed(group, index, whole) : kl_last_status();
     kl_scope_end_keeping(scope, 0, NULL);
+    return status;
+}
+
+/* A layer's own values, below its path. */
+typedef struct own_values {
+    hid_t file;
+    const char *path;
+} own_values;
+
+static char *own_path(const own_values *own, const char *name)
+{
+    kl_str text = {0};
+    kl_str_printf(&text, "%s%s%s", own->path, *own->path ? "/" : "", name);
+    return kl_str_take(&text);
+}
+
+static kl_status write_own(void *user, const char *name, const kl_tensor *value)
+{
+    char *where = own_path(user, name), *last = where ? strrchr(where, '/') : NULL;
+    hid_t group = -1;
+    if (last) {
+        *last = 0;
+        group = make_groups(((const own_values *)user)->file, where);
+    }
+    kl_status status = group >= 0 ? write_value(group, last + 1, value)
+                                  : kl_error(KL_ERROR_IO, "HDF5 can't make a group");
+    if (group >= 0)
+        H5Gclose(group);
+    kl_free(where);
     return status;
 }
 
@@ -161,6 +195,8 @@ static kl_status write_layer(kl_layer *layer, const char *path, void *user)
         if (is_saved(layer->weights[i]))
             status = write_weight(group, n++, layer->weights[i]);
     H5Gclose(group);
+    if (!status && layer->vtable->save_values)
+        status = layer->vtable->save_values(layer, write_own, &(own_values){file, path});
     return status;
 }
 
@@ -170,7 +206,7 @@ static kl_status write_optimizer(hid_t file, const kl_optimizer *optimizer)
     hid_t group = count ? make_groups(file, "optimizer/vars") : -1;
     kl_status status = KL_OK;
     for (int i = 0; i < count && group >= 0 && !status; i++)
-        status = write_value(group, i, kl_optimizer_variable(optimizer, i, NULL));
+        status = write_indexed(group, i, kl_optimizer_variable(optimizer, i, NULL));
     if (group >= 0)
         H5Gclose(group);
     return status;
@@ -306,6 +342,32 @@ static kl_status read_value(hid_t file, const char *path, const kl_tensor *like,
     return status;
 }
 
+/* Of a vector whatever its length; none without an error. */
+static kl_status read_own(void *user, const char *name, kl_tensor **value)
+{
+    const own_values *own = user;
+    char *where = own_path(own, name);
+    *value = NULL;
+    hsize_t size = 0;
+    hid_t set =
+        where && path_exists(own->file, where) ? H5Dopen2(own->file, where, H5P_DEFAULT) : -1;
+    if (set >= 0) {
+        hid_t space = H5Dget_space(set);
+        if (H5Sget_simple_extent_ndims(space) != 1 ||
+            H5Sget_simple_extent_dims(space, &size, NULL) < 0 || H5Dget_storage_size(set) < size)
+            size = 0;
+        H5Sclose(space);
+        H5Dclose(set);
+    }
+    kl_status status = where ? KL_OK : KL_ERROR_MEMORY;
+    if (size) {
+        kl_tensor like = {.dtype = KL_FLOAT32, .rank = 1, .shape = {(int64_t)size}};
+        status = read_value(own->file, where, &like, value);
+    }
+    kl_free(where);
+    return status;
+}
+
 /* All values are read before any weight changes. */
 typedef struct reading {
     hid_t file;
@@ -365,6 +427,12 @@ static kl_status read_layer(kl_layer *layer, const char *path, void *user)
     return status;
 }
 
+static kl_status read_layer_values(kl_layer *layer, const char *path, void *user)
+{
+    own_values own = {((const reading *)user)->file, path};
+    return layer->vtable->load_values ? layer->vtable->load_values(layer, read_own, &own) : KL_OK;
+}
+
 /* The optimizer's state is taken where it fits, and left out otherwise, as Keras does. */
 static void read_optimizer(hid_t file, kl_model *model)
 {
@@ -412,6 +480,8 @@ static kl_status read_image(kl_model *model, kl_bytes image)
             status = kl_tensor_assign(r.weights[i]->value, r.values[i]);
         kl_unhold(r.values[i]);
     }
+    if (!status)
+        status = kl_layer_walk(model, "", read_layer_values, &r);
     if (!status)
         read_optimizer(r.file, model);
     kl_free(r.weights);

@@ -112,6 +112,25 @@ static kl_tensor *read_strings(const form *f, const kl_config *values)
     return made;
 }
 
+/* Doubles don't hold every one of them. */
+static kl_tensor *read_int64(const form *f, const kl_config *values)
+{
+    int64_t *numbers = malloc(((size_t)f->size + 1) * sizeof *numbers);
+    bool good = numbers != NULL;
+    for (int64_t i = 0; good && i < f->size; i++) {
+        const kl_config *item = kl_config_at(values, (size_t)i);
+        double other = 0;
+        good = kl_config_as_int(item, &numbers[i]) || value_of(item, &other);
+        if (good && other != 0)
+            numbers[i] = (int64_t)other;
+    }
+    kl_tensor *made = good ? kl_from_data(KL_INT64, f->rank, f->shape, numbers) : NULL;
+    if (!good)
+        kl_error(KL_ERROR_FORMAT, "a tensor of the case has values that are no numbers");
+    free(numbers);
+    return made;
+}
+
 kl_tensor *case_tensor_read(const kl_config *config)
 {
     form f;
@@ -122,6 +141,8 @@ kl_tensor *case_tensor_read(const kl_config *config)
     const char *encoded = text_of(config, "base64");
     if (f.dtype == KL_STRING)
         return values ? read_strings(&f, values) : NULL;
+    if (f.dtype == KL_INT64 && values)
+        return read_int64(&f, values);
     if (encoded) {
         size_t bytes;
         unsigned char *raw = base64_decode(encoded, &bytes);
@@ -221,6 +242,21 @@ static bool strings_match(const kl_tensor *want, const kl_tensor *got, char *out
     return true;
 }
 
+static bool int64s_match(const kl_tensor *want, const kl_tensor *got, char *out, size_t size)
+{
+    kl_tensor *plain = kl_contiguous(got);
+    const int64_t *w = kl_tensor_data(want), *g = plain ? kl_tensor_data(plain) : NULL;
+    bool good = g != NULL;
+    for (int64_t i = 0; good && i < kl_tensor_size(want); i++) {
+        good = w[i] == g[i];
+        if (!good)
+            snprintf(out, size, "element %lld: expected %lld, got %lld", (long long)i,
+                     (long long)w[i], (long long)g[i]);
+    }
+    kl_release(plain);
+    return good;
+}
+
 static bool numbers_match(const kl_tensor *want, const kl_tensor *got, double rtol, char *out,
                           size_t size)
 {
@@ -283,8 +319,9 @@ bool case_tensor_matches(const kl_config *expected, const kl_tensor *got, double
         snprintf(out, size, "%s", kl_last_error());
         return false;
     }
-    bool good = f.dtype == KL_STRING ? strings_match(want, got, out, size)
-                                     : numbers_match(want, got, rtol, out, size);
+    bool good = f.dtype == KL_STRING  ? strings_match(want, got, out, size)
+                : f.dtype == KL_INT64 ? int64s_match(want, got, out, size)
+                                      : numbers_match(want, got, rtol, out, size);
     kl_release(want);
     return good;
 }

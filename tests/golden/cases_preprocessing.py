@@ -1,4 +1,4 @@
-"""Cases of the preprocessing layers."""
+"""Cases of the preprocessing layers on text and numbers."""
 
 from registry import add, case, error
 from tensors import ints, mask, vals, x

@@ -325,6 +325,23 @@ static kl_status read_asset(void *user, const char *name, const void **data, siz
     return kl_error(KL_ERROR_NOT_FOUND, "no asset %s", name);
 }
 
+/* The weights of tf_idf are among a file's weights. */
+static kl_tensor *kept_value;
+
+static kl_status write_value(void *user, const char *name, const kl_tensor *value)
+{
+    assert_string_equal(name, "_lookup_layer/vars/idf_weights");
+    kept_value = kl_copy(value, KL_FLOAT32);
+    return kept_value ? KL_OK : kl_last_status();
+}
+
+static kl_status read_value(void *user, const char *name, kl_tensor **value)
+{
+    *value = kept_value;
+    kept_value = NULL;
+    return KL_OK;
+}
+
 extern const kl_layer_vtable kl_text_vectorization_class;
 
 static void test_assets(void **state)
@@ -343,6 +360,9 @@ static void test_assets(void **state)
         }
         kl_layer *again = kl_text_vectorization(.output_mode = modes[i]);
         assert_int_equal(cls->load_assets(again, read_asset, &files), KL_OK);
+        assert_int_equal(cls->save_values(layer, write_value, NULL), KL_OK);
+        assert_int_equal(!kept_value, i == 0);
+        assert_int_equal(cls->load_values(again, read_value, NULL), KL_OK);
         kl_tensor *x = column(), *a = kl_call(layer, x), *b = kl_call(again, x);
         assert_true(a && b && kl_tensor_size(a) == kl_tensor_size(b));
         for (int64_t k = 0; k < kl_tensor_size(a); k++)
@@ -393,7 +413,7 @@ static void test_bad_arguments(void **state)
 
 static void test_bad_calls(void **state)
 {
-    kl_layer *layer = kl_text_vectorization();
+    kl_layer *layer = kl_text_vectorization(.vocabulary = KL_STRINGS("a"));
     kl_tensor *numbers = kl_zeros(KL_FLOAT32, KL_DIMS(2, 1));
     kl_tensor *wide = kl_from_strings(KL_DIMS(2, 2), corpus), *good = column();
     assert_null(kl_call(layer, numbers));
@@ -401,6 +421,10 @@ static void test_bad_calls(void **state)
     assert_null(kl_call(layer, wide));
     assert_non_null(strstr(kl_last_error(), "last dimension"));
     assert_int_not_equal(kl_layer_adapt(layer, numbers), KL_OK);
+    kl_layer *plain = kl_text_vectorization();
+    assert_null(kl_call(plain, good));
+    assert_non_null(strstr(kl_last_error(), "vocabulary"));
+    kl_layer_release(plain);
     kl_layer *rows = kl_text_vectorization(.output_mode = "count");
     assert_null(kl_call(rows, good));
     assert_non_null(strstr(kl_last_error(), "vocabulary"));

@@ -122,7 +122,7 @@ static void put_one_hot(const encode_job *job, int64_t *to, const int64_t *ids, 
 
 static void put_counts(const encode_job *job, int64_t *to, const int64_t *ids, int64_t count)
 {
-    bool counts = job->lookup->mode == KL_LOOKUP_COUNT;
+    bool counts = job->lookup->mode == KL_ENCODE_COUNT;
     memset(to, 0, (size_t)job->depth * sizeof *to);
     for (int64_t k = 0; k < count; k++)
         if (ids[k] >= 0 && ids[k] < job->depth)
@@ -143,17 +143,17 @@ static void put_row(const encode_job *job, int64_t row, const int64_t *ids, int6
 {
     int64_t *whole = job->out;
     switch (job->lookup->mode) {
-    case KL_LOOKUP_INT:
+    case KL_ENCODE_INT:
         put_ids(whole + row * job->width, job->width, ids, count);
         break;
-    case KL_LOOKUP_ONE_HOT:
+    case KL_ENCODE_ONE_HOT:
         put_one_hot(job, whole + row * job->width * job->depth, ids, count);
         break;
-    case KL_LOOKUP_TF_IDF:
+    case KL_ENCODE_TF_IDF:
         put_weighted(job, (float *)job->out + row * job->depth, ids, count);
         break;
-    case KL_LOOKUP_MULTI_HOT:
-    case KL_LOOKUP_COUNT:
+    case KL_ENCODE_MULTI_HOT:
+    case KL_ENCODE_COUNT:
         put_counts(job, whole + row * job->depth, ids, count);
         break;
     }
@@ -165,7 +165,7 @@ static void read_chunk(void *arg, int64_t chunk)
     chunk_ids *ids = &job->chunks[chunk];
     kl_token_row row = {0};
     int64_t texts = job->group->texts, end = kl_split_begin(job->split, chunk + 1);
-    bool limited = !job->ends && job->lookup->mode == KL_LOOKUP_INT;
+    bool limited = !job->ends && job->lookup->mode == KL_ENCODE_INT;
     for (int64_t i = kl_split_begin(job->split, chunk); i < end && !ids->failed; i++) {
         int64_t before = ids->count;
         reader r = {job->lookup, ids, limited ? job->width : INT64_MAX};
@@ -214,19 +214,19 @@ static kl_tensor *make_output(encode_job *job, const kl_tensor *x, bool fixed)
 {
     int64_t shape[KL_MAX_RANK + 2];
     int rank = job->group->rank;
-    kl_lookup_mode mode = job->lookup->mode;
+    kl_encode_mode mode = job->lookup->mode;
     bool splits = kl_text_splits(job->options);
     memcpy(shape, job->group->shape, sizeof job->group->shape);
-    if (mode == KL_LOOKUP_INT) {
+    if (mode == KL_ENCODE_INT) {
         if (splits || x->rank > 0 || fixed)
             shape[rank++] = job->width;
     } else {
         bool single = !splits && ((x->rank > 1 && job->width == 1) || !x->rank);
-        if (mode == KL_LOOKUP_ONE_HOT && !single)
+        if (mode == KL_ENCODE_ONE_HOT && !single)
             shape[rank++] = job->width;
         shape[rank++] = job->depth;
     }
-    kl_tensor *out = kl_empty(mode == KL_LOOKUP_TF_IDF ? KL_FLOAT32 : KL_INT64, rank, shape);
+    kl_tensor *out = kl_empty(mode == KL_ENCODE_TF_IDF ? KL_FLOAT32 : KL_INT64, rank, shape);
     job->out = out ? out->data : NULL;
     return out;
 }
@@ -234,8 +234,8 @@ static kl_tensor *make_output(encode_job *job, const kl_tensor *x, bool fixed)
 kl_tensor *kl_text_encode(const kl_text_options *options, const kl_lookup *lookup, kl_tensor *x,
                           const kl_text_samples *group, int64_t length)
 {
-    bool fixed = lookup->mode == KL_LOOKUP_INT && length != KL_NONE;
-    bool at_once = fixed || (lookup->mode != KL_LOOKUP_INT && lookup->mode != KL_LOOKUP_ONE_HOT);
+    bool fixed = lookup->mode == KL_ENCODE_INT && length != KL_NONE;
+    bool at_once = fixed || (lookup->mode != KL_ENCODE_INT && lookup->mode != KL_ENCODE_ONE_HOT);
     encode_job job = {.options = options,
                       .lookup = lookup,
                       .items = items_of(&x),

@@ -95,7 +95,7 @@ static kl_status check_arguments(const text_state *s)
         return kl_error(KL_ERROR_UNSUPPORTED, "ragged=True is not supported: outputs are dense");
     if (a->pad_to_max_tokens && a->max_tokens == KL_NONE)
         return kl_error(KL_ERROR_INVALID, "if pad_to_max_tokens is True, max_tokens must be set");
-    if (s->lookup.mode != KL_LOOKUP_INT && a->output_sequence_length != KL_NONE)
+    if (s->lookup.mode != KL_ENCODE_INT && a->output_sequence_length != KL_NONE)
         return kl_error(KL_ERROR_INVALID,
                         "output_sequence_length must not be set if output_mode is not 'int', got "
                         "%lld",
@@ -104,11 +104,11 @@ static kl_status check_arguments(const text_state *s)
         if (a->ngrams_list.at[i] < 1)
             return kl_error(KL_ERROR_RANGE, "ngrams must be at least 1, got %lld",
                             (long long)a->ngrams_list.at[i]);
-    if (s->lookup.mode == KL_LOOKUP_INT && a->sparse)
+    if (s->lookup.mode == KL_ENCODE_INT && a->sparse)
         return kl_error(KL_ERROR_INVALID, "sparse may only be true if output_mode is not 'int'");
     if (a->vocabulary.at && a->vocabulary_file)
         return kl_error(KL_ERROR_INVALID, "vocabulary and vocabulary_file exclude each other");
-    if (a->idf_weights.at && s->lookup.mode != KL_LOOKUP_TF_IDF)
+    if (a->idf_weights.at && s->lookup.mode != KL_ENCODE_TF_IDF)
         return kl_error(KL_ERROR_INVALID, "idf_weights should only be set if output_mode is "
                                           "'tf_idf'");
     return KL_OK;
@@ -156,12 +156,12 @@ static kl_status text_init(void *self)
 {
     text_state *s = kl_layer_state(self);
     const kl_text_vectorization_args *a = &s->args;
-    s->lookup.mask_token = "";
-    s->lookup.oov_token = "[UNK]";
+    s->lookup.mask = (kl_string){"", 0};
+    s->lookup.oov = (kl_string){"[UNK]", 5};
     s->lookup.oov_count = 1;
     s->lookup.max_tokens = a->max_tokens;
     s->lookup.pad = a->pad_to_max_tokens;
-    if (!kl_lookup_mode_from_name(a->output_mode ? a->output_mode : "int", &s->lookup.mode))
+    if (!kl_encode_mode_from_name(a->output_mode ? a->output_mode : "int", &s->lookup.mode))
         return kl_error(KL_ERROR_INVALID, "unknown output_mode '%s'", a->output_mode);
     kl_status status = check_arguments(s);
     if (!status)
@@ -222,19 +222,6 @@ static int64_t row_depth(const text_state *s)
     return depth < 0 && told != KL_NONE && told > kl_lookup_start(&s->lookup) ? told : depth;
 }
 
-static kl_status check_ready(const kl_lookup *l)
-{
-    if (l->mode == KL_LOOKUP_INT)
-        return KL_OK;
-    if (kl_lookup_depth(l) < 0)
-        return kl_error(KL_ERROR_STATE,
-                        "with this output_mode and without pad_to_max_tokens the vocabulary must "
-                        "be set before the layer is called: pass `vocabulary`, or call adapt");
-    if (l->mode == KL_LOOKUP_TF_IDF && l->idf_count < kl_lookup_depth(l))
-        return kl_error(KL_ERROR_STATE, "with output_mode tf_idf, idf_weights must be provided");
-    return KL_OK;
-}
-
 static kl_tensors text_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
     const text_state *s = kl_layer_state(self);
@@ -242,9 +229,9 @@ static kl_tensors text_call(const kl_layer *self, kl_context *ctx, kl_tensors in
     kl_text_samples group;
     if (!x)
         return (kl_tensors){0};
-    if (!x->buffer && row_depth(s) >= 0)
+    if (!x->buffer && (s->lookup.mode == KL_ENCODE_INT || row_depth(s) >= 0))
         return shape_run(self, x);
-    if (check_ready(&s->lookup))
+    if (kl_lookup_check_ready(&s->lookup))
         return (kl_tensors){0};
     if (!x->buffer)
         return shape_run(self, x);
@@ -256,6 +243,9 @@ static kl_tensors text_call(const kl_layer *self, kl_context *ctx, kl_tensors in
     }
     kl_tensor *out =
         kl_text_encode(&s->options, &s->lookup, x, &group, s->args.output_sequence_length);
+    /* 2.15 made floats of all rows. */
+    if (out && self->legacy && s->lookup.mode != KL_ENCODE_INT)
+        out = kl_op_cast(out, KL_FLOAT32);
     return out ? kl_one(out) : (kl_tensors){0};
 }
 
@@ -267,8 +257,8 @@ static kl_status text_shape(const kl_layer *self, const kl_shape *in, int count,
     const kl_lookup *l = &s->lookup;
     kl_shape shape = in[0];
     *output_count = 1;
-    shape.dtype = l->mode == KL_LOOKUP_INT ? KL_INT64 : KL_FLOAT32;
-    if (l->mode == KL_LOOKUP_INT) {
+    shape.dtype = l->mode == KL_ENCODE_INT ? KL_INT64 : KL_FLOAT32;
+    if (l->mode == KL_ENCODE_INT) {
         int64_t fixed = s->args.output_sequence_length;
         out[0] = (kl_shape){.rank = 2,
                             .at = {shape.rank ? shape.at[0] : -1, fixed == KL_NONE ? -1 : fixed},
@@ -282,7 +272,7 @@ static kl_status text_shape(const kl_layer *self, const kl_shape *in, int count,
     else if (shape.rank <= 1)
         shape.at[shape.rank++] = 1;
     bool replaces =
-        l->mode != KL_LOOKUP_ONE_HOT || (shape.rank > 1 && shape.at[shape.rank - 1] == 1);
+        l->mode != KL_ENCODE_ONE_HOT || (shape.rank > 1 && shape.at[shape.rank - 1] == 1);
     if (!replaces)
         shape.rank++;
     shape.at[shape.rank - 1] = row_depth(s);
@@ -356,6 +346,8 @@ const kl_layer_vtable kl_text_vectorization_class = {
     .adapt_finish = text_adapt_finish,
     .save_assets = kl_lookup_save_assets,
     .load_assets = kl_lookup_load_assets,
+    .save_values = kl_lookup_save_values,
+    .load_values = kl_lookup_load_values,
     .flags = KL_LAYER_NO_AUTOCAST,
 };
 

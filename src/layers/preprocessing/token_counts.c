@@ -20,8 +20,9 @@ static bool make_room(kl_token_counts *c)
     return true;
 }
 
-bool kl_token_counts_add(kl_token_counts *c, const kl_string *tokens, size_t count,
-                         int64_t document)
+/* Of one document, or by token if `documents` are given. */
+static bool count_all(kl_token_counts *c, const kl_string *tokens, size_t count,
+                      const int64_t *documents, int64_t document)
 {
     int64_t numbers[AT_ONCE];
     for (size_t done = 0, some; done < count; done += some) {
@@ -32,12 +33,25 @@ bool kl_token_counts_add(kl_token_counts *c, const kl_string *tokens, size_t cou
             return false;
         for (size_t i = 0; i < some; i++) {
             struct kl_token_count *seen = &c->at[numbers[i]];
+            int64_t at = documents ? documents[done + i] : document;
             seen->count++;
-            seen->documents += seen->last_document != document;
-            seen->last_document = document;
+            seen->documents += seen->last_document != at;
+            seen->last_document = at;
         }
     }
     return true;
+}
+
+bool kl_token_counts_add(kl_token_counts *c, const kl_string *tokens, size_t count,
+                         int64_t document)
+{
+    return count_all(c, tokens, count, NULL, document);
+}
+
+bool kl_token_counts_add_each(kl_token_counts *c, const kl_string *tokens, size_t count,
+                              const int64_t *documents)
+{
+    return count_all(c, tokens, count, documents, 0);
 }
 
 bool kl_token_counts_merge(kl_token_counts *into, const kl_token_counts *from)
