@@ -141,17 +141,18 @@ static kl_tensors crossing_call(const kl_layer *self, kl_context *ctx, kl_tensor
     return out ? kl_one(out) : (kl_tensors){0};
 }
 
-/* The shape that Keras tells, also of inputs that a call refuses. */
 static kl_status crossing_shape(const kl_layer *self, const kl_shape *in, int count, kl_shape *out,
                                 int *output_count)
 {
     const crossing_state *s = kl_layer_state(self);
     kl_shape shape = in[0];
+    char text[160];
     *output_count = 1;
+    if (shape.rank > 2 || (shape.rank == 2 && shape.at[1] != 1 && shape.at[1] != -1))
+        return kl_error(KL_ERROR_SHAPE, "inputs must have shape (), (batch) or (batch, 1), got %s",
+                        kl_shape_text(shape.rank, shape.at, text, sizeof text));
     if (s->mode == KL_ENCODE_ONE_HOT) {
         bool adds = !shape.rank || shape.at[shape.rank - 1] != 1;
-        if (shape.rank + adds > KL_MAX_RANK)
-            return kl_error(KL_ERROR_SHAPE, "the input has too many axes, %d", shape.rank);
         shape.rank += adds;
         shape.at[shape.rank - 1] = s->args.num_bins;
     }
