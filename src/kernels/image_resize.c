@@ -232,6 +232,32 @@ static int64_t taps_of(kl_resize_method method, bool antialias, int64_t in, int6
     return taps < in ? taps : in;
 }
 
+/* Whether output i has the weights of output i - period, `inputs` inputs on. */
+static bool repeats(const kl_resize_axis *a, int64_t i, int64_t period, int64_t inputs)
+{
+    return a->start[i] == a->start[i - period] + inputs &&
+           !memcmp(a->weights + i * a->taps, a->weights + (i - period) * a->taps,
+                   (size_t)a->taps * sizeof *a->weights);
+}
+
+/* Looks from the middle to both ends. */
+static void find_regular(kl_resize_axis *a)
+{
+    a->doubles = a->out == 2 * a->in;
+    a->halves = a->in == 2 * a->out;
+    if (a->out < 8 || (!a->doubles && !a->halves))
+        return;
+    const int64_t period = a->doubles ? 2 : 1, inputs = a->doubles ? 1 : 2;
+    int64_t middle = a->out / 4 * 2, from = middle, to = middle;
+    while (from - period >= 0 && repeats(a, from, period, inputs) &&
+           (!a->doubles || repeats(a, from + 1, period, inputs)))
+        from -= period;
+    while (to + period < a->out && repeats(a, to + period, period, inputs))
+        to++;
+    a->regular_from = (from + 1) / 2 * 2;
+    a->regular_to = to / 2 * 2;
+}
+
 bool kl_resize_axis_make(kl_resize_axis *a, kl_resize_method method, bool antialias, int64_t in,
                          int64_t out)
 {
@@ -254,6 +280,8 @@ bool kl_resize_axis_make(kl_resize_axis *a, kl_resize_method method, bool antial
             bilinear_run(a, i);
     }
     kl_block_free(scratch);
+    if (good)
+        find_regular(a);
     if (!good)
         kl_resize_axis_free(a);
     return good;
@@ -299,7 +327,9 @@ bool kl_resize_axis_transpose(const kl_resize_axis *a, kl_resize_axis *t)
                 t->weights[i * t->taps + o - t->start[i]] = w;
         }
     kl_block_free(end);
-    if (!good)
+    if (good)
+        find_regular(t);
+    else
         kl_resize_axis_free(t);
     return good;
 }
@@ -318,6 +348,7 @@ typedef struct resize_job {
     const kl_resize *resize;
     kl_split split; /* of the output rows of all planes */
     int64_t planes, channels;
+    const kl_resize_table *loops;
     float *rings; /* a chunk: rows.taps rows of the output's width */
     const float **rows;
     int64_t *tags;
@@ -332,6 +363,7 @@ static resize_job job_of(const kl_resize *r, const void *in, float *out)
     resize_job job = {.resize = r,
                       .planes = s->batch * (s->channels_first ? s->channels : 1),
                       .channels = s->channels_first ? 1 : s->channels,
+                      .loops = table(),
                       .in = in,
                       .out = out};
     int64_t row = r->columns.out * job.channels;
@@ -341,50 +373,79 @@ static resize_job job_of(const kl_resize *r, const void *in, float *out)
 
 /* Input rows go to the output's width once each, into a ring of as many as a run has; runs only
    move on. */
+typedef struct row_ring {
+    float *at;
+    const float **rows; /* of a run */
+    int64_t *tags;      /* which input row each place has */
+} row_ring;
+
+/* The rows that output row y reads, made where they aren't there; in is the plane's first row. */
+static void fill_ring(const resize_job *job, const row_ring *ring, const char *in, int64_t readable,
+                      int64_t y)
+{
+    const kl_resize *r = job->resize;
+    const int64_t taps = r->rows.taps, width = r->columns.out * job->channels;
+    const int64_t line = r->columns.in * job->channels;
+    const float *weights = r->rows.weights + y * taps;
+    int64_t from = r->rows.start[y], slot = from % taps;
+    for (int64_t t = 0; t < taps; t++, from++) {
+        float *row = ring->at + slot * width;
+        if (ring->tags[slot] != from && weights[t] != 0) {
+            const int64_t at = from * line;
+            (r->bytes ? job->loops->row_byte : job->loops->row_float)(
+                &r->columns, job->channels, in + (size_t)at * (r->bytes ? 1 : sizeof(float)),
+                readable - at, row);
+            ring->tags[slot] = from;
+        }
+        ring->rows[t] = row;
+        slot = slot + 1 == taps ? 0 : slot + 1;
+    }
+}
+
+/* The sum of the ring's rows. */
+static void blend_ring(const resize_job *job, const row_ring *ring, int64_t y, float *out)
+{
+    const kl_resize_axis *axis = &job->resize->rows;
+    const int64_t width = job->resize->columns.out * job->channels;
+    const float *weights = axis->weights + y * axis->taps;
+    int64_t first = 0, last = axis->taps;
+    while (first < last && weights[first] == 0)
+        first++;
+    while (last > first && weights[last - 1] == 0)
+        last--;
+    /* Rows of weight 0 may not have been made. */
+    for (int64_t t = first; t < last; t++)
+        if (weights[t] == 0)
+            ring->rows[t] = ring->rows[first];
+    if (first == last)
+        memset(out, 0, (size_t)width * sizeof(float));
+    else if (axis->lerp && last - first == 2)
+        job->loops->lerp(width, ring->rows[0], ring->rows[1], weights[1], out);
+    else
+        job->loops->blend(width, last - first, ring->rows + first, weights + first, out);
+}
+
 static void resize_chunk(void *arg, int64_t chunk)
 {
     const resize_job *job = arg;
     const kl_resize *r = job->resize;
-    const kl_resize_table *loops = table();
     const int64_t taps = r->rows.taps, width = r->columns.out * job->channels;
-    const int64_t line = r->columns.in * job->channels, plane = line * r->rows.in;
-    const size_t element = r->bytes ? 1 : sizeof(float);
-    float *ring = job->rings + chunk * taps * width;
-    const float **rows = job->rows + chunk * taps;
-    int64_t *tags = job->tags + chunk * taps, tagged = -1;
-    int64_t end = kl_split_begin(job->split, chunk + 1);
-    for (int64_t o = kl_split_begin(job->split, chunk); o < end; o++) {
-        int64_t p = o / r->rows.out, y = o % r->rows.out;
-        if (p != tagged)
-            memset(tags, 0xFF, (size_t)taps * sizeof *tags);
-        tagged = p;
-        for (int64_t t = 0; t < taps; t++) {
-            int64_t from = r->rows.start[y] + t, slot = from % taps;
-            int64_t at = p * plane + from * line;
-            if (tags[slot] != from && r->rows.weights[y * taps + t] != 0) {
-                (r->bytes ? loops->row_byte : loops->row_float)(
-                    &r->columns, job->channels, job->in + (size_t)at * element,
-                    job->planes * plane - at, ring + slot * width);
-                tags[slot] = from;
-            }
-            rows[t] = ring + slot * width;
-        }
-        /* Rows of weight 0 at the ends of a run may not have been made. */
-        const float *weights = r->rows.weights + y * taps;
-        int64_t first = 0, last = taps;
-        while (first < last && weights[first] == 0)
-            first++;
-        while (last > first && weights[last - 1] == 0)
-            last--;
-        for (int64_t t = first; t < last; t++)
-            if (weights[t] == 0 && tags[(r->rows.start[y] + t) % taps] != r->rows.start[y] + t)
-                rows[t] = rows[first];
-        if (first == last)
-            memset(job->out + o * width, 0, (size_t)width * sizeof(float));
-        else if (r->rows.lerp && last - first == 2)
-            loops->lerp(width, rows[0], rows[1], weights[1], job->out + o * width);
-        else
-            loops->blend(width, last - first, rows + first, weights + first, job->out + o * width);
+    const int64_t plane = r->columns.in * job->channels * r->rows.in;
+    const row_ring ring = {job->rings + chunk * taps * width, job->rows + chunk * taps,
+                           job->tags + chunk * taps};
+    int64_t o = kl_split_begin(job->split, chunk), end = kl_split_begin(job->split, chunk + 1);
+    int64_t p = o / r->rows.out, y = o % r->rows.out;
+    memset(ring.tags, 0xFF, (size_t)taps * sizeof *ring.tags);
+    for (; o < end; o++) {
+        const size_t element = r->bytes ? 1 : sizeof(float);
+        fill_ring(job, &ring, job->in + (size_t)(p * plane) * element, (job->planes - p) * plane,
+                  y);
+        blend_ring(job, &ring, y, job->out + o * width);
+        if (++y < r->rows.out)
+            continue;
+        y = 0;
+        p++;
+        memset(ring.tags, 0xFF, (size_t)taps * sizeof *ring.tags);
     }
 }
 

@@ -25,6 +25,11 @@ typedef struct kl_resize_axis {
     bool lerp; /* two taps a, b with b's weight w: a + (b - a) w, rounded as TensorFlow does */
     int32_t *start;
     float *weights;
+    /* Outputs regular_from up to regular_to (both even) repeat: with `doubles`, each pair of them
+       has the pair before's weights, one input on; with `halves`, each output has the weights of
+       the one before, two inputs on. Neither: nothing repeats. */
+    bool doubles, halves;
+    int64_t regular_from, regular_to;
 } kl_resize_axis;
 
 typedef struct kl_resize {

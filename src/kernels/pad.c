@@ -21,7 +21,7 @@ typedef struct pad_job {
 
 static void fill(const pad_job *job, char *to, size_t bytes)
 {
-    if (job->zeros) {
+    if (job->zeros && bytes != 4) {
         memset(to, 0, bytes);
         return;
     }
@@ -51,8 +51,17 @@ static void pad_chunk(void *arg, int64_t chunk)
     const int64_t end = kl_split_begin(job->split, chunk + 1);
     int64_t row = kl_split_begin(job->split, chunk);
     char *to = job->to + (size_t)row * whole;
+    /* Along the innermost axis of rows, sources follow each other. */
+    const int last = job->outer - 1;
+    const int64_t length = last < 0 ? 1 : job->out[last], first = last < 0 ? 0 : job->before[last];
+    const int64_t behind = last < 0 ? 1 : first + job->in[last];
+    int64_t at = row % length, source = -1;
     for (; row < end; row++, to += whole) {
-        int64_t source = source_row(job, row);
+        if (at < first || at >= behind)
+            source = -1;
+        else
+            source = source < 0 || at == first ? source_row(job, row) : source + 1;
+        at = at + 1 == length ? 0 : at + 1;
         if (source < 0) {
             fill(job, to, whole);
             continue;

@@ -3,8 +3,10 @@
 #include "base/thread_pool.h"
 #include "kernels/box.h"
 
-/* Bytes of the larger array below which a chunk isn't worth a thread. */
-#define GRAIN 65536
+enum {
+    GRAIN = 65536, /* bytes of the larger array below which a chunk isn't worth a thread */
+    COPIES = 64
+};
 
 /*
  * Neighbouring axes that aren't repeated are one; then come: rows over the outer axes, the last
@@ -16,11 +18,24 @@ typedef struct repeat_job {
     int64_t rows, copies; /* rows of the smaller array; how often each stands in the larger */
     int64_t width, times, inner;
     size_t element;
-    kl_split parts; /* of the width */
-    kl_split split; /* of all rows' parts */
+    int64_t offsets[COPIES]; /* of the copies, in rows, where there are so many at most */
+    kl_split parts;          /* of the width */
+    kl_split split;          /* of all rows' parts */
     const char *in;
     char *out;
 } repeat_job;
+
+/* By how many rows copy `copy` stands behind copy 0. */
+static int64_t find_offset(const repeat_job *job, int64_t copy)
+{
+    int64_t at = 0, step = 1;
+    for (int i = job->outer - 1; i >= 0; i--) {
+        at += copy % job->factors[i] * step;
+        step *= job->shape[i] * job->factors[i];
+        copy /= job->factors[i];
+    }
+    return at;
+}
 
 static repeat_job job_of(const kl_repeats *r, size_t element, const void *in, void *out)
 {
@@ -44,6 +59,8 @@ static repeat_job job_of(const kl_repeats *r, size_t element, const void *in, vo
         job.rows *= r->shape[i];
         job.copies *= r->factors[i];
     }
+    for (int64_t copy = 0; copy < job.copies && copy < COPIES; copy++)
+        job.offsets[copy] = find_offset(&job, copy);
     job.in = in;
     job.out = out;
     int64_t wide = job.copies * job.times * job.inner * (int64_t)element, bytes = wide * job.width;
@@ -81,16 +98,20 @@ static piece piece_at(const repeat_job *job, int64_t at)
                    .wide = (first_copy(job, row) * job->width + from) * job->times};
 }
 
-/* By how many rows copy `copy` stands behind copy 0. */
+/* The piece after p, which is piece `at`: as a rule the next row along the innermost axis. */
+static piece next_piece(const repeat_job *job, int64_t at, piece p)
+{
+    const int last = job->outer - 1;
+    if (job->parts.chunks > 1 || last < 0 || (at + 1) % job->shape[last] == 0)
+        return piece_at(job, at + 1);
+    p.narrow += job->width;
+    p.wide += job->factors[last] * job->width * job->times;
+    return p;
+}
+
 static int64_t copy_offset(const repeat_job *job, int64_t copy)
 {
-    int64_t at = 0, step = 1;
-    for (int i = job->outer - 1; i >= 0; i--) {
-        at += copy % job->factors[i] * step;
-        step *= job->shape[i] * job->factors[i];
-        copy /= job->factors[i];
-    }
-    return at;
+    return copy < COPIES ? job->offsets[copy] : find_offset(job, copy);
 }
 
 #define SPREAD(T)                                                                                  \
@@ -123,6 +144,11 @@ static void spread_row(const repeat_job *job, int64_t width, const char *in, cha
         spread_uint32_t(width, job->times, (const void *)in, (void *)out);
     } else if (unit == 8) {
         spread_uint64_t(width, job->times, (const void *)in, (void *)out);
+    } else if (unit == 12) {
+        /* Pixels of three floats. */
+        for (int64_t i = 0; i < width; i++)
+            for (int64_t k = 0; k < job->times; k++)
+                memcpy(out + (i * job->times + k) * 12, in + i * 12, 12);
     } else {
         for (int64_t i = 0; i < width; i++)
             for (int64_t k = 0; k < job->times; k++)
@@ -135,8 +161,8 @@ static void repeat_chunk(void *arg, int64_t chunk)
     const repeat_job *job = arg;
     const size_t unit = (size_t)job->inner * job->element;
     const int64_t row = job->width * job->times, end = kl_split_begin(job->split, chunk + 1);
-    for (int64_t at = kl_split_begin(job->split, chunk); at < end; at++) {
-        piece p = piece_at(job, at);
+    int64_t at = kl_split_begin(job->split, chunk);
+    for (piece p = piece_at(job, at); at < end; p = next_piece(job, at++, p)) {
         char *out = job->out + (size_t)p.wide * unit;
         spread_row(job, p.width, job->in + (size_t)p.narrow * unit, out);
         for (int64_t copy = 1; copy < job->copies; copy++)
@@ -207,8 +233,8 @@ void kl_repeat_elements(const kl_repeats *repeats, size_t element, const void *i
     {                                                                                              \
         const repeat_job *job = arg;                                                               \
         const int64_t row = job->width * job->times, end = kl_split_begin(job->split, chunk + 1);  \
-        for (int64_t at = kl_split_begin(job->split, chunk); at < end; at++) {                     \
-            piece p = piece_at(job, at);                                                           \
+        int64_t at = kl_split_begin(job->split, chunk);                                            \
+        for (piece p = piece_at(job, at); at < end; p = next_piece(job, at++, p)) {                \
             const T *in = (const T *)(const void *)job->in + p.wide * job->inner;                  \
             T *out = (T *)(void *)job->out + p.narrow * job->inner;                                \
             for (int64_t copy = 0; copy < job->copies; copy++)                                     \

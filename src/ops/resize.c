@@ -118,7 +118,7 @@ static kl_status resize_backward(kl_op_frame *f)
 {
     back_attrs attrs = {.options = *(const kl_resize_options *)f->attrs};
     memcpy(attrs.shape, f->in[0]->shape, sizeof attrs.shape);
-    kl_tensor *dy = kl_op_cast(f->dout[0], KL_FLOAT32);
+    kl_tensor *dy = kl_as_dtype(f->dout[0], KL_FLOAT32);
     f->din[0] = kl_as_dtype(kl_run1(&back_op, &attrs, 1, &dy, 0), (kl_dtype)f->in[0]->dtype);
     return f->din[0] ? KL_OK : kl_last_status();
 }

@@ -20,7 +20,7 @@ import recurrent
 HERE = pathlib.Path(__file__).resolve().parent
 EXPLAIN = False
 TWO_INPUTS = ("Attention", "MultiHeadAttention")
-CHANNELS = re.compile("Conv(?!LSTM)|Pooling|BatchNormalization|GroupNormalization|UpSampling")
+CHANNELS = re.compile("Conv(?!LSTM)|Pooling|BatchNormalization|GroupNormalization|UpSampling|ZeroPadding|Cropping")
 
 
 def cases_of(table):
@@ -38,7 +38,8 @@ def cases_of(table):
         shared = {"class_name": name, "config": config, "compile": False, "batch": case["batch"],
                   "operations": [("op_1", name, config, [0])], "input": case["input"],
                   "arguments": 2 if name in TWO_INPUTS else 1,
-                  "channels_second": bool(CHANNELS.search(name))}
+                  "channels_second": bool(CHANNELS.search(name)) and
+                  config.get("data_format") != "channels_first"}
         for kind in ("forward", "gradient"):
             text = "forward" if kind == "forward" else "forward+backward"
             yield f"{case['name']} {text}", dict(shared, **{"pass": kind})

@@ -74,7 +74,7 @@ static kl_tensors up_sampling2d_call(const kl_layer *self, kl_context *ctx, kl_t
     kl_tensor *y = kl_op_resize(x, &options);
     if (!kl_dtype_is_float((kl_dtype)x->dtype))
         y = kl_op_round(y);
-    return kl_one(kl_op_cast(y, (kl_dtype)x->dtype));
+    return kl_one(y && y->dtype == x->dtype ? y : kl_op_cast(y, (kl_dtype)x->dtype));
 }
 
 static kl_tensors up_sampling3d_call(const kl_layer *self, kl_context *ctx, kl_tensors in)

@@ -183,6 +183,10 @@ def make(name, c, x):
         size = c["size"] if isinstance(c["size"], list) else [c["size"]]
         return nn.Upsample(scale_factor=tuple(float(s) for s in size),
                            mode=c.get("interpolation", "nearest"))
+    if name in ("ZeroPadding2D", "Cropping2D"):
+        sign, pairs = (1, c["padding"]) if name == "ZeroPadding2D" else (-1, c["cropping"])
+        edges = tuple(sign * edge for pair in reversed(pairs) for edge in pair)
+        return Function(lambda x: F.pad(x, edges))
     if name == "Embedding":
         return nn.Embedding(c["input_dim"], c["output_dim"])
     if name == "Flatten":
