@@ -233,6 +233,61 @@ static void test_second_order(void **state)
     kl_layer_release(layer);
 }
 
+static double product(const kl_tensor *a, const kl_tensor *b)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < kl_tensor_size(a); i++)
+        sum += kl_tensor_at(a, i) * kl_tensor_at(b, i);
+    return sum;
+}
+
+/* Every interpolation is linear: what it does and what its gradient does are each other's adjoint,
+   and both data formats give the same. */
+static void check_interpolation(const char *interpolation, int64_t rows, int64_t columns)
+{
+    const int64_t sizes[] = {2, rows, columns, 3};
+    const int to_first[] = {0, 3, 1, 2};
+    kl_scope *scope = kl_scope_begin();
+    kl_tensor *x = kl_op_random_uniform(KL_FLOAT32, 4, sizes, -1, 1), *dx[2], *y[2];
+    kl_tensor *in[2] = {x, kl_copy(kl_op_transpose(x, to_first), KL_FLOAT32)}, *weights = NULL;
+    for (int first = 0; first < 2; first++) {
+        kl_layer *layer =
+            kl_up_sampling2d(.factor = {2, 2}, .interpolation = interpolation,
+                             .data_format = first ? "channels_first" : "channels_last");
+        kl_tape *tape = kl_tape_begin();
+        kl_tape_watch(tape, in[first]);
+        y[first] = kl_call(layer, in[first]);
+        assert_non_null(y[first]);
+        if (!first)
+            weights = kl_op_random_uniform(KL_FLOAT32, 4, kl_tensor_shape(y[0]), -1, 1);
+        kl_tensor *by = first ? kl_op_transpose(weights, to_first) : weights;
+        assert_int_equal(
+            kl_tape_gradient(tape, y[first], 1, &in[first], &dx[first], .output_gradient = by),
+            KL_OK);
+        assert_true(fabs(product(y[first], by) - product(in[first], dx[first])) < 1e-3);
+        kl_layer_release(layer);
+    }
+    for (int i = 0; i < 2; i++) {
+        const kl_tensor *first = i ? dx[1] : y[1];
+        const kl_tensor *last = kl_op_transpose(i ? dx[0] : y[0], to_first);
+        for (int64_t k = 0; k < kl_tensor_size(first); k++)
+            assert_true(fabs(kl_tensor_at(first, k) - kl_tensor_at(last, k)) < 1e-5);
+    }
+    kl_scope_end(scope);
+}
+
+static void test_interpolations(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"nearest",  "bilinear", "bicubic",      "lanczos3",
+                                        "lanczos5", "gaussian", "mitchellcubic"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        check_interpolation(names[i], 5, 41);
+        check_interpolation(names[i], 1, 3);
+        check_interpolation(names[i], 24, 8);
+    }
+}
+
 /* The ops behind the layers refuse what makes no sense. */
 static void test_ops(void **state)
 {
@@ -265,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_strided_inputs),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_second_order),
+        cmocka_unit_test(test_interpolations),
         cmocka_unit_test(test_ops),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
