@@ -6,13 +6,8 @@
 #include "base/pool.h"
 #include "base/thread_pool.h"
 #include "kernels/isa.h"
+#include "kernels/norm_moments.h"
 #include "kernels/norm_table.h"
-
-/* Rows summed in the type itself; such strips are joined in double. */
-#define STRIP 64
-/* Narrow rows are taken side by side, REPEAT of them as one, to fill vectors. */
-#define NARROW 64
-#define REPEAT 16
 
 const kl_norm_loops *kl_norm_loops_for(bool wide)
 {
@@ -57,34 +52,11 @@ struct norm_job {
     char *strips;           /* [chunks, 2, width] */
 };
 
-static double value(const void *array, bool wide, int64_t i)
-{
-    return wide ? ((const double *)array)[i] : (double)((const float *)array)[i];
-}
-
-static void set_value(void *array, bool wide, int64_t i, double v)
-{
-    if (wide)
-        ((double *)array)[i] = v;
-    else
-        ((float *)array)[i] = (float)v;
-}
-
 /* Sets column j of a repeated parameter. */
 static void repeat_value(const norm_job *job, char *array, int64_t j, double v)
 {
     for (int64_t k = j; k < job->width; k += job->norm->n)
-        set_value(array, job->norm->wide, k, v);
-}
-
-/* Adds (count, mean, sum of squares around it) to another such triple (Chan et al. 1983). */
-static void join_moments(double *count, double *mean, double *squares, double more,
-                         double more_mean, double more_squares)
-{
-    double total = *count + more, delta = more_mean - *mean;
-    *squares += more_squares + delta * delta * (*count * more / total);
-    *mean += delta * (more / total);
-    *count = total;
+        kl_norm_set(array, job->norm->wide, k, v);
 }
 
 static char *strip_results(const norm_job *job, int64_t chunk, int which)
@@ -104,12 +76,10 @@ static void moments_strip(const norm_job *job, int64_t chunk, int64_t row, int64
     char *mean = strip_results(job, chunk, 0), *squares = strip_results(job, chunk, 1);
     job->loops->moments(rows, n * repeat, row_of(job, job->norm->x, row), mean, squares);
     double before = job->counts[chunk];
-    for (int64_t j = 0; j < n; j++) {
-        double count = before;
-        for (int64_t k = 0; k < repeat; k++)
-            join_moments(&count, &job->first[chunk * n + j], &job->second[chunk * n + j],
-                         (double)rows, value(mean, job->norm->wide, k * n + j),
-                         value(squares, job->norm->wide, k * n + j));
+    for (int64_t k = 0; k < repeat; k++) {
+        const size_t at = (size_t)(k * n) * job->size;
+        kl_join_columns(job->norm->wide, n, before + (double)(k * rows), (double)rows, mean + at,
+                        squares + at, job->first + chunk * n, job->second + chunk * n);
     }
     job->counts[chunk] = before + (double)(rows * repeat);
 }
@@ -123,8 +93,8 @@ static void sums_strip(const norm_job *job, int64_t chunk, int64_t row, int64_t 
                      row_of(job, job->dy, row), sum, product);
     for (int64_t k = 0; k < repeat; k++)
         for (int64_t j = 0; j < n; j++) {
-            job->first[chunk * n + j] += value(sum, job->norm->wide, k * n + j);
-            job->second[chunk * n + j] += value(product, job->norm->wide, k * n + j);
+            job->first[chunk * n + j] += kl_norm_value(sum, job->norm->wide, k * n + j);
+            job->second[chunk * n + j] += kl_norm_value(product, job->norm->wide, k * n + j);
         }
 }
 
@@ -155,7 +125,7 @@ static void norm_chunk(void *arg, int64_t chunk)
         if (end - row < repeat)
             repeat = 1;
         int64_t rows = (end - row) / repeat;
-        rows = rows < STRIP ? rows : STRIP;
+        rows = rows < KL_NORM_STRIP ? rows : KL_NORM_STRIP;
         job->strip(job, chunk, row, rows, repeat);
         row += rows * repeat;
     }
@@ -170,7 +140,7 @@ static void run(norm_job *job, rows_fn *strip)
 /* All of a job's memory is one block; NULL with KL_ERROR_MEMORY. */
 static void *job_begin(norm_job *job, const kl_norm *norm)
 {
-    int64_t n = norm->n, width = n < NARROW ? n * REPEAT : n;
+    int64_t n = norm->n, width = n < KL_NORM_NARROW ? n * KL_NORM_REPEAT : n;
     *job = (norm_job){.norm = norm,
                       .loops = kl_norm_loops_for(norm->wide),
                       .split = kl_split_make(norm->rows, 1 + 32768 / n),
@@ -194,7 +164,7 @@ static void *job_begin(norm_job *job, const kl_norm *norm)
 
 static double root_inverse(const kl_norm *norm, int64_t j)
 {
-    return 1 / sqrt(value(norm->variance, norm->wide, j) + norm->epsilon);
+    return 1 / sqrt(kl_norm_value(norm->variance, norm->wide, j) + norm->epsilon);
 }
 
 bool kl_batch_norm(const kl_norm *norm, void *y)
@@ -207,14 +177,15 @@ bool kl_batch_norm(const kl_norm *norm, void *y)
     for (int64_t j = 0; j < norm->n; j++) {
         double count = job.counts[0], mean = job.first[j], squares = job.second[j];
         for (int64_t k = 1; k < job.split.chunks; k++)
-            join_moments(&count, &mean, &squares, job.counts[k], job.first[k * norm->n + j],
-                         job.second[k * norm->n + j]);
-        set_value(norm->mean, norm->wide, j, mean);
-        set_value(norm->variance, norm->wide, j, squares / count);
-        double gamma = norm->gamma ? value(norm->gamma, norm->wide, j) : 1;
+            kl_join_moments(&count, &mean, &squares, job.counts[k], job.first[k * norm->n + j],
+                            job.second[k * norm->n + j]);
+        kl_norm_set(norm->mean, norm->wide, j, mean);
+        kl_norm_set(norm->variance, norm->wide, j, squares / count);
+        double gamma = norm->gamma ? kl_norm_value(norm->gamma, norm->wide, j) : 1;
         repeat_value(&job, job.mean, j, mean);
         repeat_value(&job, job.params[0], j, gamma * root_inverse(norm, j));
-        repeat_value(&job, job.params[1], j, norm->beta ? value(norm->beta, norm->wide, j) : 0);
+        repeat_value(&job, job.params[1], j,
+                     norm->beta ? kl_norm_value(norm->beta, norm->wide, j) : 0);
     }
     job.out = y;
     run(&job, apply_strip);
@@ -232,7 +203,7 @@ bool kl_batch_norm_grad(const kl_norm *norm, const kl_norm_grad *grad)
     /* Without dy its coefficient is 0: any array of finite numbers does. */
     job.dy = grad->dy ? grad->dy : norm->x;
     for (int64_t j = 0; j < norm->n; j++)
-        repeat_value(&job, job.mean, j, value(norm->mean, norm->wide, j));
+        repeat_value(&job, job.mean, j, kl_norm_value(norm->mean, norm->wide, j));
     if (grad->dy)
         run(&job, sums_strip);
     for (int64_t j = 0; j < norm->n; j++) {
@@ -241,15 +212,15 @@ bool kl_batch_norm_grad(const kl_norm *norm, const kl_norm_grad *grad)
             sum += job.first[k * norm->n + j];
             product += job.second[k * norm->n + j];
         }
-        double scale = inverse * (norm->gamma ? value(norm->gamma, norm->wide, j) : 1);
-        double from_mean = grad->dmean ? value(grad->dmean, norm->wide, j) : 0;
-        double from_variance = grad->dvariance ? value(grad->dvariance, norm->wide, j) : 0;
+        double scale = inverse * (norm->gamma ? kl_norm_value(norm->gamma, norm->wide, j) : 1);
+        double from_mean = grad->dmean ? kl_norm_value(grad->dmean, norm->wide, j) : 0;
+        double from_variance = grad->dvariance ? kl_norm_value(grad->dvariance, norm->wide, j) : 0;
         repeat_value(&job, job.params[0], j, grad->dy ? scale : 0);
         repeat_value(&job, job.params[1], j,
                      (2 * from_variance - scale * inverse * inverse * product) / count);
         repeat_value(&job, job.params[2], j, (from_mean - scale * sum) / count);
-        set_value(grad->dgamma, norm->wide, j, product * inverse);
-        set_value(grad->dbeta, norm->wide, j, sum);
+        kl_norm_set(grad->dgamma, norm->wide, j, product * inverse);
+        kl_norm_set(grad->dbeta, norm->wide, j, sum);
     }
     job.out = grad->dx;
     run(&job, combine_strip);

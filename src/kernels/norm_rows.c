@@ -30,10 +30,10 @@ static void forward_chunk(void *arg, int64_t chunk)
     const rows_job *job = arg;
     const kl_row_norm *norm = job->norm;
     int64_t row = kl_split_begin(job->split, chunk), end = kl_split_begin(job->split, chunk + 1);
-    job->loops->rows_forward(end - row, norm->n, element(job, norm->x, row * norm->n), job->gamma,
-                             job->beta, norm->epsilon, element(job, norm->mean, row),
-                             element(job, norm->inverse, row),
-                             element(job, job->out, row * norm->n));
+    job->loops->rows_forward(
+        norm->uncentered, end - row, norm->n, element(job, norm->x, row * norm->n), job->gamma,
+        job->beta, norm->epsilon, element(job, norm->mean, row), element(job, norm->inverse, row),
+        element(job, job->out, row * norm->n));
 }
 
 static void backward_chunk(void *arg, int64_t chunk)
@@ -46,10 +46,10 @@ static void backward_chunk(void *arg, int64_t chunk)
     for (int64_t row = kl_split_begin(job->split, chunk); row < end; row += rows) {
         rows = end - row < STRIP ? end - row : STRIP;
         memset(strip, 0, (size_t)(2 * n) * job->size);
-        job->loops->rows_backward(rows, n, element(job, norm->x, row * n), job->gamma,
-                                  element(job, norm->mean, row), element(job, norm->inverse, row),
-                                  element(job, job->dy, row * n), element(job, job->out, row * n),
-                                  strip, element(job, strip, n));
+        job->loops->rows_backward(norm->uncentered, rows, n, element(job, norm->x, row * n),
+                                  job->gamma, element(job, norm->mean, row),
+                                  element(job, norm->inverse, row), element(job, job->dy, row * n),
+                                  element(job, job->out, row * n), strip, element(job, strip, n));
         for (int64_t j = 0; j < 2 * n; j++)
             totals[j] += norm->wide ? ((const double *)(const void *)strip)[j]
                                     : (double)((const float *)(const void *)strip)[j];

@@ -17,13 +17,21 @@ typedef struct kl_norm_loops {
     /* dx = dy a + (x - mean) b + c */
     void (*combine)(int64_t rows, int64_t width, const void *x, const void *mean, const void *dy,
                     const void *a, const void *b, const void *c, void *dx);
+    /* The same of one line of n elements by numbers; few elements where they are summed. */
+    void (*line_moments)(int64_t n, const void *x, double *mean, double *squares);
+    void (*line_sums)(int64_t n, const void *x, double mean, const void *dy, double *sum,
+                      double *product);
+    void (*line_apply)(int64_t n, const void *x, double mean, double scale, double shift, void *y);
+    void (*line_combine)(int64_t n, const void *x, double mean, const void *dy, double a, double b,
+                         double c, void *dx);
     /* Each row by its own statistics; gamma and beta of [width]. */
-    void (*rows_forward)(int64_t rows, int64_t width, const void *x, const void *gamma,
-                         const void *beta, double epsilon, void *mean, void *inverse, void *y);
+    void (*rows_forward)(bool uncentered, int64_t rows, int64_t width, const void *x,
+                         const void *gamma, const void *beta, double epsilon, void *mean,
+                         void *inverse, void *y);
     /* Adds to dgamma and dbeta; few rows. */
-    void (*rows_backward)(int64_t rows, int64_t width, const void *x, const void *gamma,
-                          const void *mean, const void *inverse, const void *dy, void *dx,
-                          void *dgamma, void *dbeta);
+    void (*rows_backward)(bool uncentered, int64_t rows, int64_t width, const void *x,
+                          const void *gamma, const void *mean, const void *inverse, const void *dy,
+                          void *dx, void *dgamma, void *dbeta);
 } kl_norm_loops;
 
 typedef struct kl_norm_table {

@@ -2,6 +2,7 @@
    composed of primitive ops. */
 #include "kernels/norm.h"
 #include "ops/common.h"
+#include "ops/norm.h"
 
 /* A vector [n] as it broadcasts along `axis` of x. */
 static kl_tensor *along(kl_tensor *v, const kl_tensor *x, int axis)
@@ -12,6 +13,86 @@ static kl_tensor *along(kl_tensor *v, const kl_tensor *x, int axis)
     for (int i = 0; i < x->rank; i++)
         shape[i] = i == axis ? x->shape[i] : 1;
     return kl_op_reshape(v, x->rank, shape);
+}
+
+/* x scale + shift, both [n] along an axis. */
+typedef struct along_attrs {
+    double epsilon; /* of batch normalization alone */
+    int axis;
+} along_attrs;
+
+static void sizes_around(const kl_tensor *x, int axis, int64_t *before, int64_t *after)
+{
+    *before = *after = 1;
+    for (int i = 0; i < axis; i++)
+        *before *= x->shape[i];
+    for (int i = axis + 1; i < x->rank; i++)
+        *after *= x->shape[i];
+}
+
+static kl_status scale_shift_forward(kl_op_frame *f)
+{
+    const along_attrs *a = f->attrs;
+    kl_tensor *arrays[3];
+    int64_t before, after;
+    f->out[0] = kl_op_output(f, (kl_dtype)f->in[0]->dtype, f->in[0]->rank, f->in[0]->shape);
+    if (!f->out[0] || !f->out[0]->buffer)
+        return f->out[0] ? KL_OK : kl_last_status();
+    for (int i = 0; i < 3; i++)
+        if (!(arrays[i] = kl_dense_values(f->in[i])))
+            return kl_last_status();
+    sizes_around(arrays[0], a->axis, &before, &after);
+    bool done = kl_scale_shift(kl_is_wide(arrays[0]), before, arrays[0]->shape[a->axis], after,
+                               arrays[0]->data, arrays[1]->data, arrays[2]->data, f->out[0]->data);
+    for (int i = 0; i < 3; i++)
+        kl_drop_copy(arrays[i], f->in[i]);
+    return done ? KL_OK : kl_last_status();
+}
+
+/* By primitive ops: what is trained goes through the batch's own statistics. */
+static kl_status scale_shift_backward(kl_op_frame *f)
+{
+    const along_attrs *a = f->attrs;
+    int others[KL_MAX_RANK], count = 0;
+    for (int i = 0; i < f->in[0]->rank; i++)
+        if (i != a->axis)
+            others[count++] = i;
+    if (f->needs[0])
+        f->din[0] = kl_op_mul(f->dout[0], along(f->in[1], f->in[0], a->axis));
+    if (f->needs[1])
+        f->din[1] = kl_op_sum(kl_op_mul(f->dout[0], f->in[0]), count, others, false);
+    if (f->needs[2])
+        f->din[2] = kl_op_sum(f->dout[0], count, others, false);
+    for (int i = 0; i < 3; i++)
+        if (f->needs[i] && !f->din[i])
+            return kl_last_status();
+    return KL_OK;
+}
+
+static const kl_op scale_shift_op = {.size = sizeof(kl_op),
+                                     .name = "scale_shift",
+                                     .attrs_size = sizeof(along_attrs),
+                                     .forward = scale_shift_forward,
+                                     .backward = scale_shift_backward,
+                                     .keeps_in = 3};
+
+static bool is_single_or_wide(const kl_tensor *x)
+{
+    return !x->symbol && (x->dtype == KL_FLOAT32 || x->dtype == KL_FLOAT64);
+}
+
+static kl_tensor *scale_shift(kl_tensor *x, kl_tensor *scale, kl_tensor *shift, int axis)
+{
+    if (!scale || !shift)
+        return NULL;
+    const int64_t n = x->shape[axis];
+    bool fused = is_single_or_wide(x) && x->size && x->rank > 1 && scale->dtype == x->dtype &&
+                 shift->dtype == x->dtype && scale->rank == 1 && scale->shape[0] == n &&
+                 shift->rank == 1 && shift->shape[0] == n;
+    if (!fused)
+        return kl_op_add(kl_op_mul(x, along(scale, x, axis)), along(shift, x, axis));
+    return kl_run1(&scale_shift_op, &(along_attrs){0, axis}, 3, (kl_tensor *[]){x, scale, shift},
+                   0);
 }
 
 kl_tensor *kl_op_normalize_with(kl_tensor *x, kl_tensor *mean, kl_tensor *variance,
@@ -32,7 +113,7 @@ kl_tensor *kl_op_normalize_with(kl_tensor *x, kl_tensor *mean, kl_tensor *varian
     kl_tensor *shift = kl_op_neg(kl_op_mul(mean, scale));
     if (beta)
         shift = kl_op_add(shift, beta);
-    kl_tensor *y = kl_op_add(kl_op_mul(x, along(scale, x, at)), along(shift, x, at));
+    kl_tensor *y = scale_shift(x, scale, shift, at);
     kl_scope_end_keeping(scope, 1, &y);
     return y;
 }
@@ -88,10 +169,6 @@ static kl_status batch_norm_composed(kl_tensor *x, kl_tensor *gamma, kl_tensor *
     return status;
 }
 
-typedef struct norm_attrs {
-    double epsilon;
-} norm_attrs;
-
 /* Contiguous arrays of x, gamma and beta. */
 static bool read_arrays(const kl_op_frame *f, kl_tensor **arrays)
 {
@@ -106,8 +183,8 @@ static bool read_arrays(const kl_op_frame *f, kl_tensor **arrays)
 static bool fill_norm(const kl_op_frame *f, kl_tensor **arrays, kl_norm *norm)
 {
     const kl_tensor *x = f->in[0];
-    const norm_attrs *a = f->attrs;
-    int64_t n = x->shape[x->rank - 1];
+    const along_attrs *a = f->attrs;
+    int64_t n = x->shape[a->axis];
     if (!read_arrays(f, arrays))
         return false;
     *norm = (kl_norm){.wide = kl_is_wide(x),
@@ -122,6 +199,23 @@ static bool fill_norm(const kl_op_frame *f, kl_tensor **arrays, kl_norm *norm)
     return true;
 }
 
+/* The same where the channels aren't last: every channel a group, of all samples as if one. */
+static kl_group_norm as_groups(const kl_op_frame *f, const kl_norm *norm)
+{
+    kl_group_norm groups = {.wide = norm->wide,
+                            .samples = 1,
+                            .channels = norm->n,
+                            .groups = norm->n,
+                            .x = norm->x,
+                            .gamma = norm->gamma,
+                            .beta = norm->beta,
+                            .mean = norm->mean,
+                            .variance = norm->variance,
+                            .epsilon = norm->epsilon};
+    sizes_around(f->in[0], ((const along_attrs *)f->attrs)->axis, &groups.before, &groups.after);
+    return groups;
+}
+
 static void drop_arrays(const kl_op_frame *f, kl_tensor *const *arrays)
 {
     for (int i = 0; i < 3; i++)
@@ -132,7 +226,8 @@ static void drop_arrays(const kl_op_frame *f, kl_tensor *const *arrays)
 static kl_status batch_norm_forward(kl_op_frame *f)
 {
     const kl_tensor *x = f->in[0];
-    const int64_t *n = &x->shape[x->rank - 1];
+    const int axis = ((const along_attrs *)f->attrs)->axis;
+    const int64_t *n = &x->shape[axis];
     kl_tensor *arrays[3];
     kl_norm norm;
     f->out[0] = kl_op_output(f, (kl_dtype)x->dtype, x->rank, x->shape);
@@ -142,20 +237,24 @@ static kl_status batch_norm_forward(kl_op_frame *f)
         return kl_last_status();
     if (!f->out[0]->buffer)
         return KL_OK;
-    if (!fill_norm(f, arrays, &norm) || !kl_batch_norm(&norm, f->out[0]->data))
+    if (!fill_norm(f, arrays, &norm))
         return kl_last_status();
+    kl_group_norm groups = as_groups(f, &norm);
+    bool done = axis == x->rank - 1 ? kl_batch_norm(&norm, f->out[0]->data)
+                                    : kl_groups_norm(&groups, f->out[0]->data);
     drop_arrays(f, arrays);
-    return KL_OK;
+    return done ? KL_OK : kl_last_status();
 }
 
 static kl_status batch_norm_backward(kl_op_frame *f)
 {
     const kl_tensor *x = f->in[0];
+    const int axis = ((const along_attrs *)f->attrs)->axis;
     kl_tensor *arrays[3], *from[3], *to[3];
     kl_norm norm;
     for (int i = 0; i < 3; i++) {
         from[i] = f->dout[i] ? kl_dense_values(f->dout[i]) : NULL;
-        to[i] = i ? kl_empty((kl_dtype)x->dtype, 1, &x->shape[x->rank - 1])
+        to[i] = i ? kl_empty((kl_dtype)x->dtype, 1, &x->shape[axis])
                   : kl_empty((kl_dtype)x->dtype, x->rank, x->shape);
         if ((f->dout[i] && !from[i]) || !to[i])
             return kl_last_status();
@@ -168,7 +267,9 @@ static kl_status batch_norm_backward(kl_op_frame *f)
                          .dx = to[0]->data,
                          .dgamma = to[1]->data,
                          .dbeta = to[2]->data};
-    if (!kl_batch_norm_grad(&norm, &grad))
+    kl_group_norm groups = as_groups(f, &norm);
+    if (!(axis == x->rank - 1 ? kl_batch_norm_grad(&norm, &grad)
+                              : kl_groups_norm_grad(&groups, &grad)))
         return kl_last_status();
     for (int i = 0; i < 3; i++)
         if (f->in[i] && f->needs[i])
@@ -178,14 +279,13 @@ static kl_status batch_norm_backward(kl_op_frame *f)
 
 static kl_status batch_norm_compose(kl_op_frame *f)
 {
-    const norm_attrs *a = f->attrs;
-    return batch_norm_composed(f->in[0], f->in[1], f->in[2], f->in[0]->rank - 1, a->epsilon, NULL,
-                               f->out);
+    const along_attrs *a = f->attrs;
+    return batch_norm_composed(f->in[0], f->in[1], f->in[2], a->axis, a->epsilon, NULL, f->out);
 }
 
 static const kl_op batch_norm_op = {.size = sizeof(kl_op),
                                     .name = "batch_norm",
-                                    .attrs_size = sizeof(norm_attrs),
+                                    .attrs_size = sizeof(along_attrs),
                                     .forward = batch_norm_forward,
                                     .backward = batch_norm_backward,
                                     .compose = batch_norm_compose,
@@ -193,10 +293,10 @@ static const kl_op batch_norm_op = {.size = sizeof(kl_op),
                                     .keeps_out = 6};
 
 /* Whether v, which may be NULL, has one value of x's dtype a channel. */
-static bool fits_channels(const kl_tensor *v, const kl_tensor *x)
+static bool fits_channels(const kl_tensor *v, const kl_tensor *x, int axis)
 {
-    return !v || (!v->symbol && v->dtype == x->dtype && v->rank == 1 &&
-                  v->shape[0] == x->shape[x->rank - 1]);
+    return !v ||
+           (!v->symbol && v->dtype == x->dtype && v->rank == 1 && v->shape[0] == x->shape[axis]);
 }
 
 kl_tensor *kl_op_batch_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axis,
@@ -214,11 +314,10 @@ kl_tensor *kl_op_batch_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int
     if (at < 0)
         return NULL;
     kl_tensor *out[3], *in[3] = {x, gamma, beta};
-    bool fused = !mask && !x->symbol && x->size && x->rank > 1 && at == x->rank - 1 &&
-                 (x->dtype == KL_FLOAT32 || x->dtype == KL_FLOAT64) && fits_channels(gamma, x) &&
-                 fits_channels(beta, x);
+    bool fused = !mask && is_single_or_wide(x) && x->size && x->rank > 1 &&
+                 fits_channels(gamma, x, at) && fits_channels(beta, x, at);
     if (fused)
-        kl_op_run(&batch_norm_op, &(norm_attrs){epsilon}, 3, in, 6, 3, out);
+        kl_op_run(&batch_norm_op, &(along_attrs){epsilon, at}, 3, in, 6, 3, out);
     else
         batch_norm_composed(x, gamma, beta, at, epsilon, mask, out);
     if (mean)
@@ -232,22 +331,23 @@ kl_tensor *kl_op_batch_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int
     return out[0];
 }
 
-/* Layer normalization over the last `axes` axes. */
+/* Normalization over the last `axes` axes; uncentered: by the mean square alone. */
 typedef struct layer_norm_attrs {
     double epsilon;
     int axes;
+    bool uncentered;
 } layer_norm_attrs;
 
-static kl_tensor *layer_norm_composed(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axes,
-                                      double epsilon)
+static kl_tensor *layer_norm_composed(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta,
+                                      const layer_norm_attrs *a)
 {
-    int list[KL_MAX_RANK];
+    int list[KL_MAX_RANK], axes = a->axes;
     for (int i = 0; i < axes; i++)
         list[i] = x->rank - axes + i;
     kl_scope *scope = kl_scope_begin();
-    kl_tensor *centered = kl_op_sub(x, kl_op_mean(x, axes, list, true));
+    kl_tensor *centered = a->uncentered ? x : kl_op_sub(x, kl_op_mean(x, axes, list, true));
     kl_tensor *variance = kl_op_mean(kl_op_square(centered), axes, list, true);
-    kl_tensor *y = kl_op_mul(centered, kl_op_rsqrt(kl_op_add_scalar(variance, epsilon)));
+    kl_tensor *y = kl_op_mul(centered, kl_op_rsqrt(kl_op_add_scalar(variance, a->epsilon)));
     if (gamma)
         y = kl_op_mul(y, gamma);
     if (beta)
@@ -269,6 +369,7 @@ static bool fill_rows(const kl_op_frame *f, kl_tensor *statistics, kl_tensor **a
         n *= x->shape[x->rank - 1 - i];
     size_t size = kl_is_wide(x) ? sizeof(double) : sizeof(float);
     *norm = (kl_row_norm){.wide = kl_is_wide(x),
+                          .uncentered = a->uncentered,
                           .rows = x->size / n,
                           .n = n,
                           .x = arrays[0]->data,
@@ -327,8 +428,7 @@ static kl_status layer_norm_backward(kl_op_frame *f)
 
 static kl_status layer_norm_compose(kl_op_frame *f)
 {
-    const layer_norm_attrs *a = f->attrs;
-    f->out[0] = layer_norm_composed(f->in[0], f->in[1], f->in[2], a->axes, a->epsilon);
+    f->out[0] = layer_norm_composed(f->in[0], f->in[1], f->in[2], f->attrs);
     return f->out[0] ? KL_OK : kl_last_status();
 }
 
@@ -350,90 +450,34 @@ static bool fits_axes(const kl_tensor *v, const kl_tensor *x, int axes)
     return fits;
 }
 
-kl_tensor *kl_op_layer_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axes,
-                            double epsilon)
+static kl_tensor *norm_last(const char *name, kl_tensor *x, kl_tensor *gamma, kl_tensor *beta,
+                            layer_norm_attrs attrs)
 {
+    const int axes = attrs.axes;
     if (!x || axes < 1 || axes > x->rank) {
         if (x)
-            kl_error(KL_ERROR_RANGE, "layer_norm: 1 to %d axes, got %d", x->rank, axes);
+            kl_error(KL_ERROR_RANGE, "%s: 1 to %d axes, got %d", name, x->rank, axes);
         else
-            kl_error_null("layer_norm", "x");
+            kl_error_null(name, "x");
         return NULL;
     }
-    bool fused = !x->symbol && x->size && (x->dtype == KL_FLOAT32 || x->dtype == KL_FLOAT64) &&
-                 fits_axes(gamma, x, axes) && fits_axes(beta, x, axes);
+    bool fused =
+        is_single_or_wide(x) && x->size && fits_axes(gamma, x, axes) && fits_axes(beta, x, axes);
     if (!fused)
-        return layer_norm_composed(x, gamma, beta, axes, epsilon);
+        return layer_norm_composed(x, gamma, beta, &attrs);
     kl_tensor *out[2], *in[3] = {x, gamma, beta};
-    kl_op_run(&layer_norm_op, &(layer_norm_attrs){epsilon, axes}, 3, in, 6, 2, out);
+    kl_op_run(&layer_norm_op, &attrs, 3, in, 6, 2, out);
     kl_drop(out[1]);
     return out[0];
 }
 
-/* ---- Groups of channels -------------------------------------------------------------------- */
-
-/* Places before the channels and after them count alike: x is [samples, places, groups, channels of
-   a group, places]. */
-static kl_status group_moments(kl_tensor *x, kl_tensor *mask, kl_tensor **mean,
-                               kl_tensor **variance)
+kl_tensor *kl_op_layer_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int axes,
+                            double epsilon)
 {
-    static const int axes[3] = {1, 3, 4};
-    if (!mask) {
-        *mean = kl_op_mean(x, 3, axes, true);
-        *variance = kl_op_mean(kl_op_square(kl_op_sub(x, *mean)), 3, axes, true);
-        return *variance ? KL_OK : kl_last_status();
-    }
-    kl_tensor *total = kl_op_sum(mask, 3, axes, true);
-    *mean = kl_op_div(kl_op_sum(kl_op_mul(x, mask), 3, axes, true), total);
-    kl_tensor *squares = kl_op_mul(kl_op_square(kl_op_sub(x, *mean)), mask);
-    *variance = kl_op_div(kl_op_sum(squares, 3, axes, true), total);
-    return *variance ? KL_OK : kl_last_status();
+    return norm_last("layer_norm", x, gamma, beta, (layer_norm_attrs){epsilon, axes, false});
 }
 
-static kl_tensor *group_norm_composed(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int groups,
-                                      int axis, double epsilon, kl_tensor *mask)
+kl_tensor *kl_op_rms_norm(kl_tensor *x, kl_tensor *scale, int axes, double epsilon)
 {
-    int64_t each = x->shape[axis] / groups, shape[5] = {x->shape[0], 1, groups, each, 1};
-    int64_t of_group[3] = {groups, each, 1};
-    for (int i = 1; i < x->rank; i++)
-        if (i != axis)
-            shape[i < axis ? 1 : 4] *= x->shape[i];
-    kl_scope *scope = kl_scope_begin();
-    kl_tensor *parts = kl_op_reshape(x, 5, shape), *mean = NULL, *variance = NULL, *y = NULL;
-    if (mask)
-        mask = kl_op_reshape(
-            kl_op_broadcast_to(kl_op_cast(mask, (kl_dtype)x->dtype), x->rank, x->shape), 5, shape);
-    if (parts && !group_moments(parts, mask, &mean, &variance)) {
-        kl_tensor *scale = kl_op_rsqrt(kl_op_add_scalar(variance, epsilon));
-        if (gamma)
-            scale = kl_op_mul(scale, kl_op_reshape(gamma, 3, of_group));
-        y = kl_op_mul(kl_op_sub(parts, mean), scale);
-        if (beta)
-            y = kl_op_add(y, kl_op_reshape(beta, 3, of_group));
-        y = kl_op_reshape(y, x->rank, x->shape);
-    }
-    kl_scope_end_keeping(scope, 1, &y);
-    return y;
-}
-
-kl_tensor *kl_op_group_norm(kl_tensor *x, kl_tensor *gamma, kl_tensor *beta, int groups, int axis,
-                            double epsilon, kl_tensor *mask)
-{
-    if (!x) {
-        kl_error_null("group_norm", "x");
-        return NULL;
-    }
-    int at = kl_axis("group_norm: axis", axis, x->rank);
-    if (at < 0)
-        return NULL;
-    if (!at) {
-        kl_error(KL_ERROR_INVALID, "group_norm: the first axis is the samples'");
-        return NULL;
-    }
-    if (groups < 1 || x->shape[at] % groups) {
-        kl_error(KL_ERROR_INVALID, "group_norm: %lld channels can't be divided into %d groups",
-                 (long long)x->shape[at], groups);
-        return NULL;
-    }
-    return group_norm_composed(x, gamma, beta, groups, at, epsilon, mask);
+    return norm_last("rms_norm", x, scale, NULL, (layer_norm_attrs){epsilon, axes, true});
 }

@@ -99,6 +99,54 @@ static void run(const problem *p, bool wide)
     assert_true(kl_batch_norm_grad(&norm, &grad));
 }
 
+/* From [before, after, n] to [before, n, after], or the reverse. */
+static void swap_axes(const problem *p, int which, int64_t before, int64_t after, bool wide,
+                      bool back)
+{
+    const size_t size = wide ? sizeof(double) : sizeof(float);
+    char *array = at(p, which, wide), *copy = malloc((size_t)(p->rows * p->n) * size);
+    assert_non_null(copy);
+    memcpy(copy, array, (size_t)(p->rows * p->n) * size);
+    for (int64_t b = 0; b < before; b++)
+        for (int64_t a = 0; a < after; a++)
+            for (int64_t c = 0; c < p->n; c++) {
+                size_t rows = (size_t)((b * after + a) * p->n + c) * size;
+                size_t lines = (size_t)((b * p->n + c) * after + a) * size;
+                memcpy(array + (back ? rows : lines), copy + (back ? lines : rows), size);
+            }
+    free(copy);
+}
+
+static void run_lines(const problem *p, int64_t before, int64_t after, bool wide)
+{
+    kl_group_norm norm = {.wide = wide,
+                          .samples = 1,
+                          .before = before,
+                          .channels = p->n,
+                          .after = after,
+                          .groups = p->n,
+                          .x = at(p, X, wide),
+                          .gamma = at(p, GAMMA, wide),
+                          .beta = at(p, BETA, wide),
+                          .mean = at(p, MEAN, wide),
+                          .variance = at(p, VARIANCE, wide),
+                          .epsilon = EPSILON};
+    kl_norm_grad grad = {.dy = at(p, DY, wide),
+                         .dmean = p->through_statistics ? at(p, DMEAN, wide) : NULL,
+                         .dvariance = p->through_statistics ? at(p, DVARIANCE, wide) : NULL,
+                         .dx = at(p, DX, wide),
+                         .dgamma = at(p, DGAMMA, wide),
+                         .dbeta = at(p, DBETA, wide)};
+    swap_axes(p, X, before, after, wide, false);
+    swap_axes(p, DY, before, after, wide, false);
+    assert_true(kl_groups_norm(&norm, at(p, Y, wide)));
+    assert_true(kl_groups_norm_grad(&norm, &grad));
+    swap_axes(p, X, before, after, wide, true);
+    swap_axes(p, DY, before, after, wide, true);
+    swap_axes(p, Y, before, after, wide, true);
+    swap_axes(p, DX, before, after, wide, true);
+}
+
 static void expect(const problem *p, int which, int64_t i, double want)
 {
     /* What cancels while summing grows with the rows and with 1 / sqrt(variance + epsilon). */
@@ -192,6 +240,83 @@ static void same_on_any_thread_count(void **unused)
     kl_shutdown();
 }
 
+/* As group normalization of one sample whose channels are `after` places apart: the same numbers as
+   batch normalization of the transposed array. */
+static void lines_like_columns(void **unused)
+{
+    static const int64_t sizes[][3] = {{1, 3, 5},   {2, 1, 40},    {7, 5, 33},
+                                       {3, 8, 200}, {2, 2, 10000}, {40, 9, 64}};
+    (void)unused;
+    kl_isa isa_before = kl_isa_get();
+    for (int isa = KL_ISA_PORTABLE; isa <= KL_ISA_AVX512; isa++)
+        for (int i = 0; kl_isa_set((kl_isa)isa) && i < 12; i++) {
+            const int64_t before = sizes[i / 2][0], n = sizes[i / 2][1], after = sizes[i / 2][2];
+            problem p = problem_new(before * after, n, 1, true, i % 2);
+            run_lines(&p, before, after, false);
+            run_lines(&p, before, after, true);
+            for (int64_t j = 0; j < n; j++)
+                check_column(&p, j);
+            problem_free(p);
+        }
+    kl_isa_set(isa_before);
+}
+
+/* Two samples are split within, forty one by one; each channel of a sample alone is a group. */
+static void groups_of_samples(void **unused)
+{
+    (void)unused;
+    for (int i = 0; i < 4; i++) {
+        const int64_t samples = i % 2 ? 40 : 2, before = i < 2 ? 5000 : 60, n = i < 2 ? 6 : 70;
+        problem all = problem_new(samples * before, n, 2, true, false);
+        float *first = malloc((size_t)(all.rows * n) * sizeof(float));
+        float *mean = malloc((size_t)(samples * n) * sizeof(float));
+        float *variance = malloc((size_t)(samples * n) * sizeof(float));
+        assert_true(first && mean && variance);
+        kl_group_norm norm = {.samples = samples,
+                              .before = before,
+                              .channels = n,
+                              .after = 1,
+                              .groups = n / 2,
+                              .x = all.a[X].f,
+                              .gamma = all.a[GAMMA].f,
+                              .beta = all.a[BETA].f,
+                              .mean = mean,
+                              .variance = variance,
+                              .epsilon = EPSILON};
+        kl_norm_grad grad = {.dy = all.a[DY].f,
+                             .dx = all.a[DX].f,
+                             .dgamma = all.a[DGAMMA].f,
+                             .dbeta = all.a[DBETA].f};
+        for (int threads = 1; threads <= 3; threads++) {
+            assert_int_equal(kl_set_num_threads(threads), KL_OK);
+            assert_true(kl_groups_norm(&norm, all.a[Y].f));
+            assert_true(kl_groups_norm_grad(&norm, &grad));
+            if (threads == 1)
+                memcpy(first, all.a[DX].f, (size_t)(all.rows * n) * sizeof(float));
+            assert_memory_equal(first, all.a[DX].f, (size_t)(all.rows * n) * sizeof(float));
+        }
+        /* The first group of the last sample by plain sums. */
+        const int64_t start = (samples - 1) * before * n;
+        double sum = 0, squares = 0;
+        for (int64_t r = 0; r < before; r++)
+            for (int64_t c = 0; c < 2; c++)
+                sum += all.a[X].d[start + r * n + c] / (double)(2 * before);
+        for (int64_t r = 0; r < before; r++)
+            for (int64_t c = 0; c < 2; c++)
+                squares += pow(all.a[X].d[start + r * n + c] - sum, 2) / (double)(2 * before);
+        assert_true(fabs(mean[(samples - 1) * n / 2] - sum) < 1e-5);
+        assert_true(fabs(variance[(samples - 1) * n / 2] - squares) < 1e-5);
+        double y = (all.a[X].d[start + 1] - sum) / sqrt(squares + EPSILON) * all.a[GAMMA].d[1] +
+                   all.a[BETA].d[1];
+        assert_true(fabs(all.a[Y].f[start + 1] - y) < 1e-4);
+        free(first);
+        free(mean);
+        free(variance);
+        problem_free(all);
+        kl_shutdown();
+    }
+}
+
 /* mean and inverse are as long as there are rows. */
 static problem rows_problem(int64_t rows, int64_t n, bool scaled)
 {
@@ -269,10 +394,9 @@ static void rows_of_layers(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_of_layers),
-        cmocka_unit_test(shapes),
-        cmocka_unit_test(long_columns),
-        cmocka_unit_test(same_on_any_thread_count),
+        cmocka_unit_test(rows_of_layers),    cmocka_unit_test(shapes),
+        cmocka_unit_test(long_columns),      cmocka_unit_test(lines_like_columns),
+        cmocka_unit_test(groups_of_samples), cmocka_unit_test(same_on_any_thread_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

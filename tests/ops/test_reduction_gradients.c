@@ -1,5 +1,6 @@
 /* Derivatives of reductions, cumulative ops, norms and normalizations, losses. */
 #include "ops/gradcheck.h"
+#include "ops/norm.h"
 
 static kl_tensor *labels(void)
 {
@@ -40,6 +41,8 @@ static kl_tensor *batch_norm(kl_tensor *const *x, int axis, kl_tensor *mask)
     X(layer_norm, kl_op_layer_norm(x[0], x[1], x[2], 1, 1e-3), 0, {3, {2, 3, 4}, -1, 1}, {1, {4}, 0.5, 2}, {1, {4}, -1, 1}) \
     X(layer_norm_two, kl_op_layer_norm(x[0], NULL, x[1], 2, 1e-3), 0, {3, {2, 3, 4}, -1, 1}, {2, {3, 4}, 0.5, 2}) \
     X(layer_norm_bare, kl_op_layer_norm(x[0], NULL, NULL, 1, 1e-3), 0, {2, {3, 5}, -1, 1}) \
+    X(rms_norm, kl_op_rms_norm(x[0], x[1], 1, 1e-3), 0, {3, {2, 3, 19}, -1, 1}, {1, {19}, 0.5, 2}) \
+    X(rms_norm_two, kl_op_rms_norm(x[0], NULL, 2, 1e-3), 0, {3, {2, 3, 4}, -1, 1}) \
     X(group_norm, kl_op_group_norm(x[0], x[1], x[2], 2, -1, 1e-3, NULL), 0, {4, {2, 2, 3, 6}, -1, 1}, {1, {6}, 0.5, 2}, {1, {6}, -1, 1}) \
     X(group_norm_first, kl_op_group_norm(x[0], x[1], x[2], 2, 1, 1e-3, NULL), 0, {4, {3, 4, 2, 3}, -1, 1}, {1, {4}, 0.5, 2}, {1, {4}, -1, 1}) \
     X(group_norm_middle, kl_op_group_norm(x[0], x[1], NULL, 3, 2, 1e-3, NULL), 0, {4, {2, 2, 3, 4}, -1, 1}, {1, {3}, 0.5, 2}) \

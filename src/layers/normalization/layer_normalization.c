@@ -4,6 +4,7 @@
 #include "klayers/layers/normalization.h"
 #include "layers/layer.h"
 #include "layers/normalization/axes.h"
+#include "ops/norm.h"
 #include "tensor/tensor.h"
 
 typedef struct layer_norm_state {
@@ -158,6 +159,13 @@ static kl_tensor *normalize(const layer_norm_state *s, kl_tensor *x, kl_tensor *
     return beta ? kl_op_add(y, beta) : y;
 }
 
+static kl_tensor *finish(const kl_layer *self, kl_tensor *y)
+{
+    return y && kl_tensor_dtype(y) != kl_layer_compute_dtype(self)
+               ? kl_op_cast(y, kl_layer_compute_dtype(self))
+               : y;
+}
+
 static kl_tensors layer_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
     const layer_norm_state *s = kl_layer_state(self);
@@ -169,9 +177,7 @@ static kl_tensors layer_norm_call(const kl_layer *self, kl_context *ctx, kl_tens
     if (!x || (s->gamma && !gamma) || (s->beta && !beta))
         return kl_one(NULL);
     kl_tensor *y = normalize(s, x, gamma, beta);
-    if (y && kl_tensor_dtype(y) != kl_layer_compute_dtype(self))
-        y = kl_op_cast(y, kl_layer_compute_dtype(self));
-    return kl_one(y);
+    return kl_one(finish(self, y));
 }
 
 static kl_tensors rms_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
@@ -180,13 +186,18 @@ static kl_tensors rms_norm_call(const kl_layer *self, kl_context *ctx, kl_tensor
     kl_tensor *x = widen(in.at[0]);
     if (!x)
         return kl_one(NULL);
+    kl_tensor *scale = read_like(ctx, s->scale, x);
+    bool fits = s->axes.last && scale;
+    /* A lone value's gradient is 0 to the bit only step by step. */
+    int64_t size = 1;
+    for (int i = 0; fits && i < s->axes.count; i++)
+        size *= x->shape[s->axes.at[i]];
+    if (fits && size > 1)
+        return kl_one(finish(self, kl_op_rms_norm(x, scale, s->axes.count, s->args.epsilon)));
     kl_tensor *square = kl_op_mean(kl_op_square(x), s->axes.count, s->axes.at, true);
     kl_tensor *y = kl_op_mul(x, kl_op_rsqrt(kl_op_add_scalar(square, s->args.epsilon)));
     /* Broadcast from the last axis on, wherever the axes are, as in Keras. */
-    y = kl_op_mul(y, read_like(ctx, s->scale, x));
-    if (y && kl_tensor_dtype(y) != kl_layer_compute_dtype(self))
-        y = kl_op_cast(y, kl_layer_compute_dtype(self));
-    return kl_one(y);
+    return kl_one(finish(self, kl_op_mul(y, scale)));
 }
 
 /* What Keras states; where the axes aren't the last ones a run may broadcast further. */
