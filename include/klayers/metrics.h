@@ -135,6 +135,8 @@ typedef struct kl_metric_iou_args {
     X(log_cosh_error, kl_metric_args)                                                              \
     X(poisson, kl_metric_args)                                                                     \
     X(cosine_similarity, kl_metric_axis_args)                                                      \
+    X(pearson_correlation, kl_metric_axis_args)                                                    \
+    X(concordance_correlation, kl_metric_axis_args)                                                \
     X(binary_crossentropy, kl_metric_crossentropy_args)                                            \
     X(categorical_crossentropy, kl_metric_crossentropy_args)                                       \
     X(sparse_categorical_crossentropy, kl_metric_sparse_args)                                      \
@@ -222,6 +224,10 @@ KL_API kl_metric_iou_args kl_metric_iou_defaults(void);
     KL_METRIC_PLAIN_(sparse_categorical_accuracy, __VA_ARGS__)
 #define kl_metric_cosine_similarity(...)                                                           \
     KL_METRIC_(cosine_similarity, kl_metric_axis_args, KL_METRIC_AXIS_DEFAULTS, __VA_ARGS__)
+#define kl_metric_pearson_correlation(...)                                                         \
+    KL_METRIC_(pearson_correlation, kl_metric_axis_args, KL_METRIC_AXIS_DEFAULTS, __VA_ARGS__)
+#define kl_metric_concordance_correlation(...)                                                     \
+    KL_METRIC_(concordance_correlation, kl_metric_axis_args, KL_METRIC_AXIS_DEFAULTS, __VA_ARGS__)
 #define kl_metric_binary_crossentropy(...)                                                         \
     KL_METRIC_(binary_crossentropy, kl_metric_crossentropy_args, KL_METRIC_CROSSENTROPY_DEFAULTS,  \
                __VA_ARGS__)

@@ -131,6 +131,40 @@ static kl_tensor *values_cosine(const void *args, kl_tensor *t, kl_tensor *p)
     return kl_op_neg(kl_values_cosine_similarity(args, t, p));
 }
 
+static kl_tensor *centered(kl_tensor *x, int axis)
+{
+    return kl_op_sub(x, kl_op_mean(x, 1, &axis, true));
+}
+
+static kl_tensor *values_pearson(const void *args, kl_tensor *t, kl_tensor *p)
+{
+    int axis = (int)((const kl_metric_axis_args *)args)->axis;
+    t = t ? kl_op_cast(t, (kl_dtype)p->dtype) : NULL;
+    if (!kl_align_ranks(&t, &p, true))
+        return NULL;
+    t = centered(t, axis);
+    p = centered(p, axis);
+    t = kl_op_div(t, kl_op_std(t, 1, &axis, true));
+    p = kl_op_div(p, kl_op_std(p, 1, &axis, true));
+    return kl_op_mean(kl_op_mul(t, p), 1, &axis, false);
+}
+
+/* As Keras has it: the product's first factor is the target less the prediction's mean. */
+static kl_tensor *values_concordance(const void *args, kl_tensor *t, kl_tensor *p)
+{
+    int axis = (int)((const kl_metric_axis_args *)args)->axis;
+    t = t ? kl_op_cast(t, (kl_dtype)p->dtype) : NULL;
+    if (!kl_align_ranks(&t, &p, true))
+        return NULL;
+    kl_tensor *t_mean = kl_op_mean(t, 1, &axis, true), *p_mean = kl_op_mean(p, 1, &axis, true);
+    kl_tensor *spread = kl_op_add(kl_op_var(t, 1, &axis, true), kl_op_var(p, 1, &axis, true));
+    kl_tensor *norm = kl_op_add(spread, kl_op_squared_difference(t_mean, p_mean));
+    kl_tensor *covariance = kl_op_mul(kl_op_sub(t, p_mean), kl_op_sub(p, p_mean));
+    kl_tensor *values =
+        kl_op_div(kl_op_mul_scalar(covariance, 2), kl_op_add_scalar(norm, KL_EPSILON));
+    return kl_op_mean(values, 1, &axis, false);
+}
+
 /* constructor, values, class, names, arguments, fields, name */
 #define LOSS_METRICS(X)                                                                            \
     X(mean_squared_error, kl_values_mean_squared_error, "MeanSquaredError",                        \
@@ -155,6 +189,10 @@ static kl_tensor *values_cosine(const void *args, kl_tensor *t, kl_tensor *p)
     X(poisson, kl_values_poisson, "Poisson", "poisson", kl_metric_args, plain_fields)              \
     X(cosine_similarity, values_cosine, "CosineSimilarity", "cosine_similarity",                   \
       kl_metric_axis_args, axis_fields)                                                            \
+    X(pearson_correlation, values_pearson, "PearsonCorrelation", "pearson_correlation",            \
+      kl_metric_axis_args, axis_fields)                                                            \
+    X(concordance_correlation, values_concordance, "ConcordanceCorrelation",                       \
+      "concordance_correlation", kl_metric_axis_args, axis_fields)                                 \
     X(binary_crossentropy, kl_values_binary_crossentropy, "BinaryCrossentropy",                    \
       "binary_crossentropy|bce|BCE", kl_metric_crossentropy_args, crossentropy_fields)             \
     X(categorical_crossentropy, kl_values_categorical_crossentropy, "CategoricalCrossentropy",     \

@@ -166,6 +166,10 @@ MORE_METRICS = [
     ("BinaryIoU", {"target_class_ids": [1], "threshold": 0.3},
      lambda: (fill((6,), 0, 2, "int32"), fill((6,), 0, 1))),
 ]
+CORRELATIONS = [
+    ("PearsonCorrelation", {}, REAL), ("PearsonCorrelation", {"axis": 1}, CLASSES),
+    ("ConcordanceCorrelation", {}, REAL), ("ConcordanceCorrelation", {"axis": 1}, CLASSES),
+]
 
 
 def metric_cases(metrics):
@@ -497,6 +501,8 @@ def main():
     write_runs(recurrent_runs())
     SEED = 15000
     write_runs(normalization_runs())
+    SEED = 18000
+    write_lines("metrics_correlation.jsonl", list(metric_cases(CORRELATIONS)))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ static void metrics_are_keras_s(void **state)
 {
     assert_true(for_each_line("functions/metrics.jsonl", judge_metric) > 60);
     assert_true(for_each_line("functions/metrics_more.jsonl", judge_metric) > 30);
+    assert_true(for_each_line("functions/metrics_correlation.jsonl", judge_metric) == 8);
 }
 
 static void judge_optimizer(const kl_config *c, int line)
