@@ -85,6 +85,18 @@ static kl_tensors dense_call(const kl_layer *self, kl_context *ctx, kl_tensors i
         kl_op_dense(in.at[0], kernel, s->bias ? kl_read(ctx, s->bias) : NULL, s->args.activation));
 }
 
+/* As Keras states it: also with an activation such as glu, which halves the last axis. */
+static kl_status dense_shape(const kl_layer *self, const kl_shape *in, int count, kl_shape *out,
+                             int *output_count)
+{
+    const dense_state *s = kl_layer_state(self);
+    kl_dtype dtype = out[0].dtype;
+    out[0] = in[0];
+    out[0].at[in[0].rank - 1] = s->args.units;
+    out[0].dtype = dtype;
+    return KL_OK;
+}
+
 const kl_layer_vtable kl_dense_class = {
     .size = sizeof(kl_layer_vtable),
     .class_name = "Dense",
@@ -95,7 +107,9 @@ const kl_layer_vtable kl_dense_class = {
     .get_config = dense_get_config,
     .build = dense_build,
     .call = dense_call,
+    .output_shape = dense_shape,
     .compute_mask = kl_pass_mask,
+    .flags = KL_LAYER_STATES_LESS,
 };
 
 KL_DEFINE_LAYER(kl_dense)
