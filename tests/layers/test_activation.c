@@ -90,7 +90,7 @@ static void test_softmax_mask(void **state)
     kl_tensor *mask = kl_from_data(KL_BOOL, KL_DIMS(2, 4), (uint8_t[]){1, 0, 1, 1, 0, 0, 0, 0});
     kl_layer *layer = kl_softmax();
     kl_tensor *a = kl_call_with(layer, .inputs = {x}, .masks = {mask}).at[0];
-    kl_tensor *b = kl_call_with(layer, .inputs = {x}, .arguments = {{"mask", mask}}).at[0];
+    kl_tensor *b = kl_call_with(layer, .inputs = {x}, .arguments = {{"mask", mask, false}}).at[0];
     assert_true(kl_tensor_at(a, 1) == 0 && fabs(sum_of(a, 0, 4, 1) - 1) < 1e-6);
     assert_true(sum_of(a, 4, 4, 1) == 0);
     for (int64_t i = 0; i < 8; i++)

@@ -122,12 +122,12 @@ static kl_status spatial3d_init(void *self)
     return kl_set_input_spec(self, 0, (kl_input_spec){.ndim = 5});
 }
 
-/* Keras's constructors take neither of the two. */
+/* Keras's constructors take neither of the two, and its configs have a dtype by name. */
 static kl_status spatial_get_config(const void *self, kl_config *config)
 {
     kl_config_free(kl_config_detach(config, "trainable"));
     kl_config_free(kl_config_detach(config, "activity_regularizer"));
-    return KL_OK;
+    return kl_config_set_string(config, "dtype", kl_layer_dtype_policy(self));
 }
 
 static kl_tensors drop_maps(kl_context *ctx, kl_tensor *x, double rate, const char *data_format)
