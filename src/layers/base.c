@@ -271,7 +271,7 @@ static kl_status layer_read(kl_object *object, kl_config *config)
                                           "batch_size", "weights",      "implementation"};
     kl_status status = rename_legacy(config);
     kl_config *item;
-    bool has_trainable = kl_config_get(config, "trainable") != NULL;
+    layer->trainable_given = kl_config_get(config, "trainable") != NULL;
     if (!status && (item = kl_config_detach(config, "name"))) {
         const char *name = kl_config_as_string(item);
         if (name)
@@ -286,7 +286,7 @@ static kl_status layer_read(kl_object *object, kl_config *config)
         kl_config_free(item);
     }
     if (!status && !find_field(cls, "dtype") && (item = kl_config_detach(config, "dtype"))) {
-        layer->legacy = has_trainable && is_legacy_dtype(item);
+        layer->legacy = is_legacy_dtype(item);
         if (kl_config_typeof(item) != KL_CONFIG_NULL)
             status = read_policy(layer, item);
         kl_config_free(item);

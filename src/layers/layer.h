@@ -40,8 +40,9 @@ struct kl_layer {
     char *quantization; /* JSON of a config's quantization_config, kept for Keras; or NULL */
     kl_dtype compute_dtype, variable_dtype;
     bool policy_given; /* else it is the default */
+    bool trainable_given;
     bool trainable;
-    bool legacy;   /* from a config of 2.15 (its dtype is a plain string, and it has trainable) */
+    bool legacy;   /* from a config of 2.15 (its dtype is a plain string) */
     bool stateful; /* set by init where an argument decides; else the vtable's flag */
     bool has_input_shape;
     kl_shape input_shape; /* with the batch, from input_shape or batch_input_shape */

@@ -31,7 +31,10 @@ static const kl_field discretization_fields[] = {
 static kl_status discretization_from_config(void *self, kl_config *config)
 {
     discretization_state *s = kl_layer_state(self);
+    kl_layer *layer = self;
     s->from_config = true;
+    /* Keras 3 writes a plain dtype too, but no trainable. */
+    layer->legacy = layer->legacy && layer->trainable_given;
     return KL_OK;
 }
 

@@ -34,6 +34,14 @@ static kl_status crossing_init(void *self)
     return status;
 }
 
+/* Keras 3 writes a plain dtype too, but no trainable. */
+static kl_status crossing_from_config(void *self, kl_config *config)
+{
+    kl_layer *layer = self;
+    layer->legacy = layer->legacy && layer->trainable_given;
+    return KL_OK;
+}
+
 /* Keras's class takes nothing but a plain dtype. */
 static kl_status crossing_get_config(const void *self, kl_config *config)
 {
@@ -169,6 +177,7 @@ const kl_layer_vtable kl_hashed_crossing_class = {
     .fields = crossing_fields,
     .init = crossing_init,
     .get_config = crossing_get_config,
+    .from_config = crossing_from_config,
     .call = crossing_call,
     .output_shape = crossing_shape,
     .flags = KL_LAYER_NO_AUTOCAST | KL_LAYER_MANY_INPUTS | KL_LAYER_STATES_LESS,
