@@ -1,13 +1,6 @@
 /* adapt: tensors, C strings and sources learn the same; steps one by one; bad input. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-#include "base/alloc.h"
+#include "base/test_support.h"
 #include "klayers/klayers.h"
 
 static const char *const corpus[] = {"the cat sat", "the dog", "", "a cat ran", "the end", "dog"};
@@ -170,6 +163,7 @@ static void test_bad_input(void **state)
     /* Nothing of a failed attempt is left. */
     assert_int_equal(kl_layer_finalize_state(layer), KL_OK);
     check_words(layer, LEARNED);
+    kl_release(symbol);
     kl_release(numbers);
     kl_release(x);
     kl_layer_release(layer);
@@ -177,11 +171,11 @@ static void test_bad_input(void **state)
 }
 
 /* An allocator that counts what is held, and the most. */
-typedef struct held {
+typedef struct tally {
     long now, most;
-} held;
+} tally;
 
-static void count_bytes(held *h, long change)
+static void count_bytes(tally *h, long change)
 {
     h->now += change;
     if (h->now > h->most)
@@ -235,7 +229,7 @@ static kl_status next_endless(void *user, kl_tensor **batch)
 static void test_memory(void **state)
 {
     kl_shutdown();
-    held bytes = {0};
+    tally bytes = {0};
     const kl_allocator counting = {allocate, reallocate, release, &bytes};
     assert_int_equal(kl_set_allocator(&counting), KL_OK);
     kl_set_num_threads(1);
@@ -263,12 +257,77 @@ static void test_memory(void **state)
     assert_int_equal(kl_set_allocator(NULL), KL_OK);
 }
 
+static bool short_life(void)
+{
+    kl_layer *layer = kl_text_vectorization(.output_mode = "tf_idf", .ngrams = 2);
+    text_source source = {0};
+    bool good = !kl_layer_adapt_texts(layer, corpus, TEXTS) &&
+                !kl_layer_adapt_source(layer, next_texts, &source);
+    kl_tensor *x = kl_from_strings(KL_DIMS(TEXTS), corpus), *y = kl_call(layer, x);
+    good = good && y;
+    kl_release(source.batch);
+    kl_release(x);
+    kl_release(y);
+    kl_layer_release(layer);
+    return good;
+}
+
+static void test_memory_runs_out(void **state)
+{
+    failing_allocator f;
+    kl_set_num_threads(1);
+    failing_install(&f);
+    assert_true(short_life());
+    kl_shutdown();
+    long held = f.held, n = 0;
+    for (bool good = false; !good; n++) {
+        kl_clear_error();
+        f.until_failure = n;
+        good = short_life();
+        bool failed = f.until_failure == 0;
+        f.until_failure = -1;
+        if (!good)
+            assert_int_equal(kl_last_status(), KL_ERROR_MEMORY);
+        good = good && !failed;
+        kl_shutdown();
+        assert_int_equal(f.held, held);
+        assert_true(n < 2000);
+    }
+    assert_true(n > 20);
+    failing_remove(&f);
+    kl_set_num_threads(0);
+}
+
+static void test_no_allocations(void **state)
+{
+    failing_allocator f;
+    kl_set_num_threads(1);
+    failing_install(&f);
+    kl_layer *layers[] = {kl_text_vectorization(), kl_text_vectorization(.output_mode = "count"),
+                          kl_text_vectorization(.ngrams = 3, .output_sequence_length = 4)};
+    kl_tensor *x = kl_from_strings(KL_DIMS(TEXTS), corpus);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(kl_layer_adapt(layers[i], x), KL_OK);
+        for (int k = 0; k < 3; k++)
+            kl_release(kl_call(layers[i], x));
+        long before = f.allocations;
+        for (int k = 0; k < 5; k++)
+            kl_release(kl_call(layers[i], x));
+        assert_int_equal(f.allocations, before);
+        kl_layer_release(layers[i]);
+    }
+    kl_release(x);
+    failing_remove(&f);
+    kl_set_num_threads(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory),    cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_steps),     cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_memory_runs_out), cmocka_unit_test(test_no_allocations),
+        cmocka_unit_test(test_memory),          cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_steps),           cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_bad_input),       cmocka_unit_test(test_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

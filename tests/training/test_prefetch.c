@@ -1,14 +1,8 @@
 /* Preprocessing within fit: the same bits however many batches are made ahead; errors; its end. */
 #include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-#include "base/alloc.h"
+#include "base/test_support.h"
 #include "klayers/klayers.h"
 
 enum { IMAGES = 75, SIDE = 9 };
@@ -328,12 +322,83 @@ static void test_bad_arguments(void **state)
     kl_release(x);
 }
 
+/* The failing allocator for two threads. */
+static pthread_mutex_t allocating = PTHREAD_MUTEX_INITIALIZER;
+
+static void *locked_allocate(size_t size, void *user)
+{
+    pthread_mutex_lock(&allocating);
+    void *memory = failing_allocate(size, user);
+    pthread_mutex_unlock(&allocating);
+    return memory;
+}
+
+static void *locked_reallocate(void *memory, size_t size, void *user)
+{
+    pthread_mutex_lock(&allocating);
+    void *grown = failing_reallocate(memory, size, user);
+    pthread_mutex_unlock(&allocating);
+    return grown;
+}
+
+static void locked_release(void *memory, void *user)
+{
+    pthread_mutex_lock(&allocating);
+    failing_release(memory, user);
+    pthread_mutex_unlock(&allocating);
+}
+
+static bool short_life(void)
+{
+    kl_tensor *x = kl_full(KL_FLOAT32, KL_DIMS(6, 4, 4, 1), 0.5);
+    kl_tensor *y = kl_full(KL_INT32, KL_DIMS(6), 1);
+    kl_model *before = augmentation(), *model = classifier();
+    kl_history *history =
+        kl_fit(model, x, y, .batch_size = 2, .verbose = 0, .preprocessing = before, .prefetch = 2);
+    bool good = history != NULL;
+    kl_history_free(history);
+    kl_layer_release(model);
+    kl_layer_release(before);
+    kl_release(x);
+    kl_release(y);
+    return good;
+}
+
+static void test_memory_runs_out(void **state)
+{
+    failing_allocator f = {.until_failure = -1};
+    const kl_allocator locked = {locked_allocate, locked_reallocate, locked_release, &f};
+    kl_set_num_threads(1);
+    kl_shutdown();
+    assert_int_equal(kl_set_allocator(&locked), KL_OK);
+    assert_true(short_life());
+    kl_shutdown();
+    long held = f.held, n = 0;
+    for (bool good = false; !good; n++) {
+        kl_clear_error();
+        f.until_failure = n;
+        good = short_life();
+        bool failed = f.until_failure == 0;
+        f.until_failure = -1;
+        assert_true(good || kl_last_error()[0]);
+        good = good && !failed;
+        kl_shutdown();
+        assert_int_equal(f.held, held);
+        assert_true(n < 5000);
+    }
+    assert_true(n > 50);
+    kl_shutdown();
+    assert_int_equal(kl_set_allocator(NULL), KL_OK);
+    kl_set_num_threads(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_generator),
-        cmocka_unit_test(test_texts),     cmocka_unit_test(test_targets),
-        cmocka_unit_test(test_failures),  cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_memory_runs_out), cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_generator),       cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_targets),         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_bad_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
