@@ -50,11 +50,49 @@ static void wide_part(const unary_job *job, int64_t at, int64_t n)
         kl_elementwise_portable.unary_f64[job->op](job->params, n, x, out);
 }
 
+static bool has_large_turns(int64_t n, const float *x)
+{
+    const float limit = KL_UNARY_MOST_TURN;
+    uint32_t most = 0, bits, limit_bits;
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7fffffff;
+        most = bits > most ? bits : most;
+    }
+    memcpy(&limit_bits, &limit, sizeof limit);
+    return most > limit_bits;
+}
+
+/* Sine and cosine, or their derivatives, where some arguments are too large for the vector form:
+   those by the C library, so that each value depends on its argument alone. */
+static void turn_some(const unary_job *job, int64_t n, const float *x, const float *dy, float *out)
+{
+    const kl_elementwise_table *k = kl_elementwise_kernels();
+    const bool sine = (job->op == KL_UNARY_SIN) != job->backward;
+    const float sign = job->backward && job->op == KL_UNARY_COS ? -1 : 1;
+    for (int64_t at = 0; at < n; at += KL_UNARY_WHOLE) {
+        float part[KL_UNARY_WHOLE], from[KL_UNARY_WHOLE] = {0};
+        memcpy(part, x + at, sizeof part);
+        if (job->backward)
+            memcpy(from, dy + at, sizeof from);
+        if (job->backward)
+            k->grad_f32[job->op](job->params, KL_UNARY_WHOLE, part, part, from, out + at);
+        else
+            k->unary_f32[job->op](job->params, KL_UNARY_WHOLE, part, out + at);
+        for (int i = 0; i < KL_UNARY_WHOLE; i++)
+            if (!(fabsf(part[i]) <= KL_UNARY_MOST_TURN))
+                out[at + i] =
+                    (sine ? sinf(part[i]) : cosf(part[i])) * (job->backward ? sign * from[i] : 1);
+    }
+}
+
 static void single_part(const unary_job *job, int64_t n, const float *x, const float *y,
                         const float *dy, float *out)
 {
     const kl_elementwise_table *k = kl_elementwise_kernels();
-    if (job->backward)
+    if ((job->op == KL_UNARY_SIN || job->op == KL_UNARY_COS) && has_large_turns(n, x))
+        turn_some(job, n, x, dy, out);
+    else if (job->backward)
         k->grad_f32[job->op](job->params, n, x, y, dy, out);
     else
         k->unary_f32[job->op](job->params, n, x, out);

@@ -16,12 +16,13 @@ typedef struct kl_adam_step {
    ones): a rest is given to them in a buffer filled up to it. */
 enum { KL_UNARY_WHOLE = 16 };
 
+/* Arguments up to which the float32 functions of sine and cosine are right. */
+#define KL_UNARY_MOST_TURN 1e6f
+
 /* Whether a function goes one by one through the C library, any number at a time. */
 static inline bool kl_unary_is_scalar(kl_unary op)
 {
     switch (op) {
-    case KL_UNARY_SIN:
-    case KL_UNARY_COS:
     case KL_UNARY_TAN:
     case KL_UNARY_ASIN:
     case KL_UNARY_ACOS:

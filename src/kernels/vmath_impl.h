@@ -1,7 +1,7 @@
 /*
- * Forms without branches of exp, log, tanh, sigmoid and erf for float32: in a loop the compiler
- * turns them into vectors, and a loop's tail uses the same formula. The polynomials are minimax
- * fits by iteratively reweighted least squares.
+ * Forms without branches of exp, log, tanh, sigmoid, erf, sin and cos for float32: in a loop the
+ * compiler turns them into vectors, and a loop's tail uses the same formula. The polynomials are
+ * minimax fits by iteratively reweighted least squares.
  */
 #ifndef KL_KERNELS_VMATH_IMPL_H
 #define KL_KERNELS_VMATH_IMPL_H
@@ -187,6 +187,55 @@ V_INLINE float v_erf(float x)
     q = v_fma(q, c, 1.758867344e-04f);
     float large = v_copysign(1.f - v_exp_normal(q), x);
     return t < 0.93f ? small : large;
+}
+
+V_INLINE double v_fma_wide(double a, double b, double c)
+{
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+    return __builtin_fma(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+
+/*
+ * sin(x + quarters * pi / 2) for |x| up to 2^20: in double, whose products with the first part of
+ * pi / 2 are exact; larger ones are the caller's. t holds the number of quarter turns in its low
+ * bits, whose last two say which of sine and cosine and with which sign.
+ */
+V_INLINE float v_sin_turned(float x, uint64_t quarters)
+{
+    const double shift = 6755399441055744.0;
+    double d = (double)x, t = v_fma_wide(d, 0.63661977236758134, shift), n = t - shift;
+    uint64_t turn, bits;
+    memcpy(&turn, &t, sizeof turn);
+    turn += quarters;
+    double r = v_fma_wide(n, -1.57079632673412561, d);
+    r = v_fma_wide(n, -6.07710050650619225e-11, r);
+    double s = r * r;
+    double p = -1.9515295891e-4;
+    p = v_fma_wide(p, s, 8.3321608736e-3);
+    p = v_fma_wide(p, s, -1.6666654611e-1);
+    double sine = v_fma_wide(p * s, r, r);
+    double q = 2.443315711809948e-5;
+    q = v_fma_wide(q, s, -1.388731625493765e-3);
+    q = v_fma_wide(q, s, 4.166664568298827e-2);
+    double cosine = v_fma_wide(q, s * s, v_fma_wide(-0.5, s, 1.0));
+    double y = turn & 1 ? cosine : sine;
+    memcpy(&bits, &y, sizeof bits);
+    bits ^= (turn & 2) << 62;
+    memcpy(&y, &bits, sizeof y);
+    return (float)y;
+}
+
+V_INLINE float v_sin(float x)
+{
+    return v_sin_turned(x, 0);
+}
+
+V_INLINE float v_cos(float x)
+{
+    return v_sin_turned(x, 1);
 }
 
 /* log(1 + e^x) without overflow. */

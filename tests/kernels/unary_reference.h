@@ -41,6 +41,8 @@ static const unary_reference unary_references[] = {
     {KL_UNARY_EXPM1, "expm1", expm1, 2.6, 0},
     {KL_UNARY_LOG, "log", log, 1.6, 0},
     {KL_UNARY_LOG1P, "log1p", log1p, 2.6, 0},
+    {KL_UNARY_SIN, "sin", sin, 1.1, 0},
+    {KL_UNARY_COS, "cos", cos, 1.1, 0},
     {KL_UNARY_TANH, "tanh", tanh, 2.1, 0},
     {KL_UNARY_SIGMOID, "sigmoid", sigmoid_reference, 2.6, 0},
     {KL_UNARY_ERF, "erf", erf, 2.1, 0},
