@@ -191,6 +191,13 @@ add("LSTMCell", *cell_cases(2),
          initial_state=[x(2, 3), x(2, 3)]))
 
 
+for kind in ("LSTM", "SimpleRNN"):
+    add(kind, *[case(policy + "_mask", dict(units=4, return_sequences=True, return_state=True),
+                     x(3, 5, 2), masks=[mask(ROWS)], dtype=policy, rtol=rtol, grad=False)
+                for policy, rtol in [("float16", 2e-3), ("mixed_float16", 2e-3),
+                                     ("mixed_bfloat16", 1e-2)]])
+
+
 def cell(kind, units, **args):
     return Sub(kind + "Cell", units=units, **args)
 
@@ -296,7 +303,11 @@ add("Bidirectional",
     short("legacy", dict(layer=around("GRU", return_sequences=True)), x(2, 5, 4), keras="2.15"),
     short("legacy_mask", dict(layer=around("LSTM", return_sequences=True)), x(3, 5, 2),
          masks=[mask(ROWS)], keras="2.15"),
+    case("legacy_backwards", dict(layer=around("SimpleRNN", units=2, go_backwards=True)), x(1, 3, 2),
+         keras="2.15", shapes=False, grad=False),
     error("rank_2", dict(layer=around("GRU")), x(2, 4)),
+    error("both_go_backwards", dict(layer=around("GRU")), x(2, 5, 4), config=written(
+        dict(layer=around("GRU", go_backwards=True)))),
     error("merge_mode_unknown", dict(layer=around("GRU")), x(2, 5, 4),
           override={"merge_mode": "max"}))
 

@@ -52,7 +52,7 @@ static kl_status prefix_name(kl_layer *layer, const char *prefix)
 }
 
 /* A copy that goes the other way, kept where the argument would be. */
-static kl_status copy_backward(bidirectional_state *s)
+static kl_status copy_backward(bidirectional_state *s, bool legacy)
 {
     const kl_layer *forward = s->args.layer;
     kl_layer *copy = kl_layer_copy(forward);
@@ -62,7 +62,8 @@ static kl_status copy_backward(bidirectional_state *s)
     kl_free(copy->name);
     copy->name = kl_strdup(forward->name);
     copy->legacy = forward->legacy;
-    options_of(copy)->go_backwards = true;
+    /* Keras 3 refuses a forward layer that goes backwards here; 2.15 turns the copy round. */
+    options_of(copy)->go_backwards = !legacy || !options_of(forward)->go_backwards;
     return copy->name ? KL_OK : KL_ERROR_MEMORY;
 }
 
@@ -91,7 +92,7 @@ static kl_status bidirectional_init(void *self)
     kl_layer *layer = self;
     kl_status status = check_recurrent("layer", s->args.layer);
     if (!status && !s->args.backward_layer)
-        status = copy_backward(s);
+        status = copy_backward(s, layer->legacy);
     if (!status)
         status = check_recurrent("backward_layer", s->args.backward_layer);
     if (status)
