@@ -75,11 +75,11 @@ PLAIN(squareplus, "squareplus", NULL, 0, kl_op_squareplus(x, 4))
     }
 static const kl_field relu_fields[] = {
     {"negative_slope", KL_FIELD_FLOAT, offsetof(kl_activation_relu_args, negative_slope), "0",
-     .doc = "of the formula", .alias = "alpha"},
+     .doc = "of the formula", .min = 0, .max = INFINITY, .alias = "alpha"},
     {"max_value", KL_FIELD_FLOAT, offsetof(kl_activation_relu_args, max_value), NULL,
-     .doc = "of the formula", .flags = KL_FIELD_OPTIONAL},
+     .doc = "of the formula", .min = 0, .max = INFINITY, .flags = KL_FIELD_OPTIONAL},
     {"threshold", KL_FIELD_FLOAT, offsetof(kl_activation_relu_args, threshold), "0",
-     .doc = "of the formula"},
+     .doc = "of the formula", .min = 0, .max = INFINITY},
     LAYER_KEYS,
     {0}};
 static kl_tensor *relu_object_call(const kl_activation *self, kl_tensor *x)

@@ -313,6 +313,8 @@ static kl_status read_field(const char *what, const kl_field *field, void *state
         bool none_ok = field->flags & KL_FIELD_OPTIONAL;
         if (none_ok)
             put_none(field, slot);
+        else if (field->flags & KL_FIELD_REQUIRED)
+            status = kl_error(KL_ERROR_FORMAT, "%s: %s must not be None", what, field->name);
         else if (kl_field_kind(field, &kind) || field->type == KL_FIELD_STRING ||
                  field->type == KL_FIELD_DTYPE)
             status = kl_field_take_default(what, field, state);

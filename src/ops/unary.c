@@ -521,7 +521,9 @@ kl_tensor *kl_op_relu_general(kl_tensor *a, double negative_slope, double max_va
 ROW(leaky_relu, "leaky_relu", "LeakyRelu", LEAKY_RELU, 1, 0, s_leaky_relu, slope_fields)
 kl_tensor *kl_op_leaky_relu(kl_tensor *a, double negative_slope)
 {
-    return run(&leaky_relu_op, &(kl_unary_params){negative_slope, 0, 0}, a, false);
+    /* Keras's slope is a float32, also for float64. */
+    double slope = (double)(float)negative_slope;
+    return run(&leaky_relu_op, &(kl_unary_params){slope, 0, 0}, a, false);
 }
 
 ROW(elu, "elu", "Elu", ELU, 1, 1, s_elu, alpha_fields)

@@ -73,6 +73,7 @@ add(
          shapes=False),
     case("legacy", dict(alpha=0.125), x(3, 8, **WIDE), keras="2.15"),
     case("legacy_negative", dict(alpha=-0.5), x(3, 8, **WIDE), keras="2.15"),
+    case("float64_slope", dict(negative_slope=0.1), x(2, 5, **WIDE), dtype="float64"),
     error("negative", {}, x(2, 3), override={"negative_slope": -0.1}),
     error("none", {}, x(2, 3), override={"negative_slope": None}),
 )

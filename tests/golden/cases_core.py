@@ -285,3 +285,13 @@ add("ReversibleEmbedding", case("lora_alpha", dict(REVERSIBLE, **ALPHA), x(2, 3,
 add("EinsumDense", case("legacy_ellipsis", dict(equation="...x,xy->...y", output_shape=[3],
                                                 bias_axes="y"), x(2, 3, 2, 4),
                         unknown=[[0, 1]], keras="2.15"))
+add("Activation", case("leaky_relu_float64", dict(activation="leaky_relu"),
+                       x(2, 7, low=-6, high=6), dtype="float64"))
+add("EinsumDense",
+    error("equation_none", dict(equation="ab,bc->ac", output_shape=5), x(3, 4),
+          override={"equation": None}),
+    error("bias_axes_empty", dict(equation="ab,bc->ac", output_shape=5), x(3, 4),
+          override={"bias_axes": ""}))
+add("Activation", error("object_of_bad_arguments", dict(activation="relu"), x(2, 3), override={
+    "activation": {"module": "keras.layers", "class_name": "ReLU", "config": {"max_value": -1},
+                   "registered_name": None}}))

@@ -27,20 +27,6 @@ kl_status kl_noise_sizes(const int64_t *noise_shape, const kl_tensor *x, int64_t
     return KL_OK;
 }
 
-kl_status kl_noise_shape_check(const kl_layer *self, const kl_config *config)
-{
-    const kl_config *shape = kl_config_get(config, "noise_shape");
-    size_t count = shape && !self->legacy ? kl_config_count(shape) : 0;
-    for (size_t i = 0; i < count; i++) {
-        int64_t size;
-        if (kl_config_as_int(kl_config_at(shape, i), &size) && size < 1)
-            return kl_error(KL_ERROR_RANGE,
-                            "noise_shape must have positive sizes or None, got %lld",
-                            (long long)size);
-    }
-    return KL_OK;
-}
-
 kl_status kl_noise_float(const kl_tensor *x)
 {
     if (kl_dtype_is_float((kl_dtype)x->dtype))
@@ -59,9 +45,22 @@ static const kl_field dropout_fields[] = {
      .flags = KL_FIELD_OPTIONAL},
     {0}};
 
+/* Keras 3 takes a list of positive sizes and None alone; 2.15 doesn't check. */
 static kl_status dropout_from_config(void *self, kl_config *config)
 {
-    return kl_noise_shape_check(self, config);
+    const kl_config *shape = kl_config_get(config, "noise_shape");
+    if (!shape || ((const kl_layer *)self)->legacy)
+        return KL_OK;
+    if (kl_config_typeof(shape) != KL_CONFIG_NULL && kl_config_typeof(shape) != KL_CONFIG_LIST)
+        return kl_error(KL_ERROR_FORMAT, "noise_shape: expected a list of sizes");
+    for (size_t i = 0; i < kl_config_count(shape); i++) {
+        int64_t size;
+        if (kl_config_as_int(kl_config_at(shape, i), &size) && size < 1)
+            return kl_error(KL_ERROR_RANGE,
+                            "noise_shape must have positive sizes or None, got %lld",
+                            (long long)size);
+    }
+    return KL_OK;
 }
 
 static kl_tensors dropout_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
@@ -130,6 +129,18 @@ static kl_status spatial_get_config(const void *self, kl_config *config)
     return kl_config_set_string(config, "dtype", kl_layer_dtype_policy(self));
 }
 
+/* As Keras 3's constructors; 2.15's took what Dropout's does. */
+static kl_status spatial_from_config(void *self, kl_config *config)
+{
+    const kl_layer *layer = self;
+    const char *extra = layer->activity_regularizer            ? "activity_regularizer"
+                        : kl_config_get(config, "noise_shape") ? "noise_shape"
+                                                               : NULL;
+    if (layer->legacy || !extra)
+        return KL_OK;
+    return kl_error(KL_ERROR_FORMAT, "unknown argument '%s'", extra);
+}
+
 static kl_tensors drop_maps(kl_context *ctx, kl_tensor *x, double rate, const char *data_format)
 {
     int64_t sizes[KL_MAX_RANK];
@@ -164,6 +175,7 @@ static kl_tensors spatial_call(const kl_layer *self, kl_context *ctx, kl_tensors
         .fields = with_fields,                                                                     \
         .init = with_init,                                                                         \
         .get_config = spatial_get_config,                                                          \
+        .from_config = spatial_from_config,                                                        \
         .call = with_call,                                                                         \
         .compute_mask = kl_pass_mask,                                                              \
         .flags = KL_LAYER_RANDOM,                                                                  \

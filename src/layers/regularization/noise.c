@@ -96,11 +96,6 @@ static const kl_field alpha_dropout_fields[] = {
      .flags = KL_FIELD_OPTIONAL},
     {0}};
 
-static kl_status alpha_dropout_from_config(void *self, kl_config *config)
-{
-    return kl_noise_shape_check(self, config);
-}
-
 static kl_tensors alpha_dropout_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
     const kl_alpha_dropout_args *args = kl_layer_state(self);
@@ -133,7 +128,6 @@ const kl_layer_vtable kl_alpha_dropout_class = {
     .state_size = sizeof(kl_alpha_dropout_args),
     .args_size = sizeof(kl_alpha_dropout_args),
     .fields = alpha_dropout_fields,
-    .from_config = alpha_dropout_from_config,
     .call = alpha_dropout_call,
     .compute_mask = kl_pass_mask,
     .flags = KL_LAYER_RANDOM,

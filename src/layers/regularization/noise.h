@@ -6,8 +6,6 @@
 
 /* The sizes of the drawn mask, x's rank of them, from a noise_shape as in the arguments. */
 kl_status kl_noise_sizes(const int64_t *noise_shape, const kl_tensor *x, int64_t *sizes);
-/* Refuses what Keras 3 refuses in a config's noise_shape; 2.15's is not checked. */
-kl_status kl_noise_shape_check(const kl_layer *self, const kl_config *config);
 /* Noise is for floats alone. */
 kl_status kl_noise_float(const kl_tensor *x);
 
