@@ -315,7 +315,7 @@ static kl_status einsum_dense_init(void *self)
 {
     const einsum_dense_state *s = kl_layer_state(self);
     equation ignored;
-    if (s->args.bias_axes && !*s->args.bias_axes && !((const kl_layer *)self)->legacy)
+    if (s->args.bias_axes && !*s->args.bias_axes)
         return kl_error(KL_ERROR_INVALID, "bias_axes must name axes, got ''; None: no bias");
     return read_equation(s->args.equation, &ignored);
 }
