@@ -58,7 +58,8 @@ static kl_status give_up(kl_layer *layer, kl_status status)
     return status;
 }
 
-/* What was learned and not yet used; a layer that was given its state has nothing to forget. */
+/* What was taken in and not yet used; a layer that can't learn, such as one that was given its
+   state, has nothing to forget. */
 kl_status kl_adapt_forget(kl_layer *layer)
 {
     if (!layer->vtable->adapt_reset)
@@ -66,7 +67,7 @@ kl_status kl_adapt_forget(kl_layer *layer)
     kl_saved_error error;
     kl_error_save(&error);
     kl_status status = run_step(layer, layer->vtable->adapt_reset, NULL);
-    if (status != KL_ERROR_STATE)
+    if (!status || status == KL_ERROR_MEMORY)
         return status;
     kl_error_restore(&error);
     return KL_OK;
