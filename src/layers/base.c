@@ -373,13 +373,14 @@ static void layer_destroy(kl_object *object)
     if (layer->training_free)
         layer->training_free(layer->training);
     kl_contexts_free(layer);
+    /* Before the sublayers go, to whom some of the weights may belong. */
+    for (int i = 0; i < layer->weight_count; i++)
+        if (layer->weights[i]->owner == layer)
+            kl_weight_free(layer->weights[i]);
     for (int i = 0; i < layer->sublayer_count; i++) {
         kl_object_disown(layer->sublayers[i].layer);
         kl_free(layer->sublayers[i].attribute);
     }
-    for (int i = 0; i < layer->weight_count; i++)
-        if (layer->weights[i]->owner == layer)
-            kl_weight_free(layer->weights[i]);
     for (int i = 0; i < layer->loss_count; i++)
         kl_unhold(layer->losses[i]);
     kl_object_disown(layer->activity_regularizer);

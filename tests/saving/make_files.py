@@ -218,6 +218,27 @@ def activation():
     keep("activation", model, np.linspace(-2, 2, 48, dtype="float32").reshape(2, 4, 3, 2))
 
 
+def reshaping():
+    """Every layer that moves, pads, crops or enlarges, and Dot."""
+    layers = keras.layers
+    image = keras.Input((4, 5, 2), name="image")
+    x = layers.ZeroPadding2D(((1, 0), (2, 1)))(image)
+    x = layers.Cropping2D(((0, 1), (1, 2)))(x)
+    x = layers.Conv2D(2, 2)(layers.UpSampling2D((2, 3), interpolation="bilinear")(x))
+    cube = layers.ZeroPadding3D((0, 1, 0))(layers.Reshape((7, 6, 4, 2))(layers.Cropping2D(
+        ((0, 0), (2, 2)))(layers.UpSampling2D(interpolation="bicubic")(layers.Cropping2D(
+            ((0, 0), (3, 3)))(x)))))
+    cube = layers.Cropping3D(((1, 0), (2, 1), (0, 1)))(layers.UpSampling3D((1, 2, 1))(cube))
+    line = layers.Permute((2, 1))(layers.Reshape((-1, 6))(cube))
+    line = layers.UpSampling1D(2)(layers.Cropping1D((1, 2))(layers.ZeroPadding1D(2)(line)))
+    again = layers.RepeatVector(3)(layers.Flatten()(line))
+    scores = layers.Dot((2, 2), normalize=True)([again, again])
+    pair = layers.Dot(1)([layers.Dense(4)(layers.Flatten()(line)),
+                          layers.Dense(4)(layers.Flatten()(image))])
+    model = keras.Model(image, [scores, layers.Dense(3)(layers.Flatten()(cube)), pair])
+    keep("reshaping", model, np.linspace(-1, 1, 80, dtype="float32").reshape(2, 4, 5, 2))
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     os.makedirs(HERE, exist_ok=True)
@@ -231,3 +252,4 @@ if __name__ == "__main__":
     sound()
     normalization()
     activation()
+    reshaping()

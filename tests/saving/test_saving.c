@@ -169,6 +169,11 @@ static void test_activation(void **state)
     check_file("activation");
 }
 
+static void test_reshaping(void **state)
+{
+    check_file("reshaping");
+}
+
 static void test_table(void **state)
 {
     check_file("table");
@@ -275,7 +280,8 @@ int main(void)
         cmocka_unit_test(test_table),         cmocka_unit_test(test_attention),
         cmocka_unit_test(test_recurrent),     cmocka_unit_test(test_convolution),
         cmocka_unit_test(test_normalization), cmocka_unit_test(test_shared),
-        cmocka_unit_test(test_activation),    cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_reshaping),     cmocka_unit_test(test_activation),
+        cmocka_unit_test(test_hostile),
 #endif
         cmocka_unit_test(test_bad_input),
     };
