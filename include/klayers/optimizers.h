@@ -166,6 +166,8 @@ typedef struct kl_optimizer_vtable {
     /* Whether a gradient of 0 leaves value and slots as they are, so that rows without one may be
        passed over. NULL: no. */
     bool (*sparse)(const void *state);
+    /* MAY: this many slots, the first ones, start as copies of their weight. */
+    int copies;
 } kl_optimizer_vtable;
 
 typedef struct kl_sgd_args {
@@ -245,6 +247,14 @@ typedef struct kl_adafactor_args {
     bool relative_step;    /* true: whether the rate falls with the step */
 } kl_adafactor_args;
 
+typedef struct kl_schedule_free_adamw_args {
+    KL_OPTIMIZER_ARGS
+    double beta_1;        /* 0.9: between the sequence of steps (0) and its average (1) */
+    double beta_2;        /* 0.999: decay of the squared gradients */
+    double epsilon;       /* 1e-8: keeps the division finite */
+    int64_t warmup_steps; /* 0: over which the rate rises from 0 */
+} kl_schedule_free_adamw_args;
+
 /* kl_X_new(args), and the keyword form kl_X(.learning_rate = 0.01). The caller owns the optimizer
    until kl_compile takes it over. NULL on bad arguments. */
 KL_API kl_optimizer *kl_sgd_new(const kl_sgd_args *args);
@@ -259,6 +269,7 @@ KL_API kl_optimizer *kl_ftrl_new(const kl_ftrl_args *args);
 KL_API kl_optimizer *kl_lion_new(const kl_lion_args *args);
 KL_API kl_optimizer *kl_lamb_new(const kl_lamb_args *args);
 KL_API kl_optimizer *kl_adafactor_new(const kl_adafactor_args *args);
+KL_API kl_optimizer *kl_schedule_free_adamw_new(const kl_schedule_free_adamw_args *args);
 KL_API kl_sgd_args kl_sgd_defaults(void);
 KL_API kl_rmsprop_args kl_rmsprop_defaults(void);
 KL_API kl_adam_args kl_adam_defaults(void);
@@ -271,6 +282,7 @@ KL_API kl_ftrl_args kl_ftrl_defaults(void);
 KL_API kl_lion_args kl_lion_defaults(void);
 KL_API kl_lamb_args kl_lamb_defaults(void);
 KL_API kl_adafactor_args kl_adafactor_defaults(void);
+KL_API kl_schedule_free_adamw_args kl_schedule_free_adamw_defaults(void);
 
 #define KL_SGD_DEFAULTS                                                                            \
     .learning_rate = 0.01, .weight_decay = KL_NONEF, .clipnorm = KL_NONEF, .clipvalue = KL_NONEF,  \
@@ -294,6 +306,11 @@ KL_API kl_adafactor_args kl_adafactor_defaults(void);
 #define KL_ADAFACTOR_DEFAULTS                                                                      \
     KL_OPTIMIZER_DEFAULTS, .beta_2_decay = -0.8, .epsilon_1 = 1e-30, .epsilon_2 = 0.001,           \
                            .clip_threshold = 1, .relative_step = true
+#define KL_SCHEDULE_FREE_ADAMW_DEFAULTS                                                            \
+    .learning_rate = 0.0025, .weight_decay = KL_NONEF, .clipnorm = KL_NONEF,                       \
+    .clipvalue = KL_NONEF, .global_clipnorm = KL_NONEF, .ema_momentum = 0.99,                      \
+    .ema_overwrite_frequency = KL_NONE, .loss_scale_factor = KL_NONEF,                             \
+    .gradient_accumulation_steps = KL_NONE, .beta_1 = 0.9, .beta_2 = 0.999, .epsilon = 1e-8
 #ifndef __cplusplus
 #define kl_sgd(...) KL_CALL_(kl_sgd_new, kl_sgd_args, (KL_SGD_DEFAULTS), __VA_ARGS__)
 #define kl_rmsprop(...)                                                                            \
@@ -311,6 +328,9 @@ KL_API kl_adafactor_args kl_adafactor_defaults(void);
 #define kl_lamb(...)   KL_CALL_(kl_lamb_new, kl_lamb_args, (KL_LAMB_DEFAULTS), __VA_ARGS__)
 #define kl_adafactor(...)                                                                          \
     KL_CALL_(kl_adafactor_new, kl_adafactor_args, (KL_ADAFACTOR_DEFAULTS), __VA_ARGS__)
+#define kl_schedule_free_adamw(...)                                                                \
+    KL_CALL_(kl_schedule_free_adamw_new, kl_schedule_free_adamw_args,                              \
+             (KL_SCHEDULE_FREE_ADAMW_DEFAULTS), __VA_ARGS__)
 #endif
 
 /* By Keras name, or an object as it is (one reference is taken over); NULL on error. */

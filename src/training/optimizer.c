@@ -338,8 +338,10 @@ static kl_status add_group(kl_optimizer *o, const char *group, size_t length, in
                 return kl_error(KL_ERROR_UNSUPPORTED, "%s: at most %d variables a weight",
                                 o->object.cls->class_name, KL_OPTIMIZER_SLOTS);
             double initial = cls->initial ? cls->initial(o->object.state, *index) : 0;
-            w->slots[*index] = add_variable(o, w->weight, group + at, part,
-                                            new_slot(w->weight, group + at, part, initial));
+            const kl_tensor *value = w->weight->value;
+            kl_tensor *slot = *index < cls->copies ? kl_copy(value, (kl_dtype)value->dtype)
+                                                   : new_slot(w->weight, group + at, part, initial);
+            w->slots[*index] = add_variable(o, w->weight, group + at, part, slot);
             if (!w->slots[*index])
                 return kl_last_status();
             ++*index;

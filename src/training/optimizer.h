@@ -45,7 +45,9 @@ double kl_optimizer_loss_scale(const kl_optimizer *optimizer);
 #define KL_OPTIMIZER_RULES(X)                                                                      \
     X(sgd)                                                                                         \
     X(rmsprop)                                                                                     \
-    X(adam) X(adagrad) X(adadelta) X(adamax) X(nadam) X(ftrl) X(lion) X(lamb) X(adafactor)
+    X(adam)                                                                                        \
+    X(adagrad)                                                                                     \
+    X(adadelta) X(adamax) X(nadam) X(ftrl) X(lion) X(lamb) X(adafactor) X(schedule_free_adamw)
 #define KL_DECLARE_RULE_(id)                                                                       \
     const char *kl_##id##_slots(const void *state);                                                \
     void kl_##id##_update(const void *state, const kl_optimizer_step *step);

@@ -36,6 +36,7 @@ DISPATCH(ftrl)
 DISPATCH(lion)
 DISPATCH(lamb)
 DISPATCH(adafactor)
+DISPATCH(schedule_free_adamw)
 
 /* The kernel of the instruction set in use does all but clipping by value. */
 static void adam_by_kernel(const kl_adam_args *a, const kl_optimizer_step *s)
@@ -120,6 +121,11 @@ const char *kl_lamb_slots(const void *state)
 const char *kl_adafactor_slots(const void *state)
 {
     return "velocity,row,column";
+}
+
+const char *kl_schedule_free_adamw_slots(const void *state)
+{
+    return "momentum,velocity";
 }
 
 double kl_adagrad_initial(const void *state, int index)

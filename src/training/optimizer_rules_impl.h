@@ -290,3 +290,25 @@ static void RULE(adafactor)(const kl_adafactor_args *a, const kl_optimizer_step 
     for (int64_t i = 0; i < v.n; i++)
         w[i] -= factor * (RULE(gradient)(&v, i) / SQRT(full[i]));
 }
+
+/* The weights are beta_1 of the way from the steps' own sequence (the momentum) to its average. */
+static void RULE(schedule_free_adamw)(const kl_schedule_free_adamw_args *a,
+                                      const kl_optimizer_step *s)
+{
+    const RULE(view) v = RULE(view_of)(s);
+    REAL *restrict w = v.w, *restrict m = v.slot[0], *restrict u = v.slot[1];
+    const REAL step = (REAL)s->step, beta_1 = (REAL)a->beta_1, beta_2 = (REAL)a->beta_2;
+    const REAL below = 1 - POW(beta_2, step), epsilon = (REAL)a->epsilon, part = 1 / step;
+    REAL rate = v.rate;
+    if (a->warmup_steps > 0 && step < (REAL)a->warmup_steps)
+        rate *= step / (REAL)a->warmup_steps;
+    for (int64_t i = 0; i < v.n; i++) {
+        REAL g = RULE(gradient)(&v, i), x = RULE(weight)(&v, i);
+        u[i] += (RULE(square)(&v, i, g) - u[i]) * (1 - beta_2);
+        m[i] -= rate * g / (SQRT(u[i] / below) + epsilon);
+        /* By the new momentum: so Keras computes on TensorFlow, whose variables are read late. */
+        REAL average = (x - (1 - beta_1) * m[i]) / beta_1;
+        average = (1 - part) * average + part * m[i];
+        w[i] = (1 - beta_1) * m[i] + beta_1 * average;
+    }
+}

@@ -158,25 +158,39 @@ static const kl_field adafactor_fields[] = {
      .doc = "whether the rate falls with the step"},
     {0}};
 
-/* name, class, names, what it has beyond slots and update */
-#define OPTIMIZERS(X)                                                                              \
-    X(sgd, "SGD", sgd, (.sparse = kl_sgd_sparse))                                                  \
-    X(rmsprop, "RMSprop", rmsprop, (.whole = false))                                               \
-    X(adam, "Adam", adam, (.whole = false))                                                        \
-    X(adamw, "AdamW", adam, (.whole = false))                                                      \
-    X(adagrad, "Adagrad", adagrad, (.initial = kl_adagrad_initial))                                \
-    X(adadelta, "Adadelta", adadelta, (.whole = false))                                            \
-    X(adamax, "Adamax", adamax, (.whole = false))                                                  \
-    X(nadam, "Nadam", nadam, (.scalar = "u_product", .begin = kl_nadam_begin))                     \
-    X(ftrl, "Ftrl", ftrl, (.initial = kl_ftrl_initial))                                            \
-    X(lion, "Lion", lion, (.whole = false))                                                        \
-    X(lamb, "Lamb", lamb, (.whole = true))                                                         \
-    X(adafactor, "Adafactor", adafactor, (.whole = true))
+static const kl_field schedule_free_adamw_fields[] = {
+    COMMON("0.0025", NULL),
+    {"beta_1", KL_FIELD_FLOAT, offsetof(kl_schedule_free_adamw_args, beta_1), "0.9",
+     .doc = "between the sequence of steps and its average", .min = 0, .max = 1},
+    {"beta_2", KL_FIELD_FLOAT, offsetof(kl_schedule_free_adamw_args, beta_2), "0.999",
+     .doc = "decay of the squared gradients", .min = 0, .max = 1},
+    {"epsilon", KL_FIELD_FLOAT, offsetof(kl_schedule_free_adamw_args, epsilon), "1e-8",
+     .doc = "keeps the division finite"},
+    {"warmup_steps", KL_FIELD_INT, offsetof(kl_schedule_free_adamw_args, warmup_steps), "0",
+     .doc = "over which the rate rises from 0", .min = 0, .max = 1e15},
+    {0}};
 
-#define CLASS(id, class, rule, more)                                                               \
+/* id, class, names, rule, what it has beyond slots and update */
+#define OPTIMIZERS(X)                                                                              \
+    X(sgd, "SGD", "sgd", sgd, (.sparse = kl_sgd_sparse))                                           \
+    X(rmsprop, "RMSprop", "rmsprop", rmsprop, (.whole = false))                                    \
+    X(adam, "Adam", "adam", adam, (.whole = false))                                                \
+    X(adamw, "AdamW", "adamw", adam, (.whole = false))                                             \
+    X(adagrad, "Adagrad", "adagrad", adagrad, (.initial = kl_adagrad_initial))                     \
+    X(adadelta, "Adadelta", "adadelta", adadelta, (.whole = false))                                \
+    X(adamax, "Adamax", "adamax", adamax, (.whole = false))                                        \
+    X(nadam, "Nadam", "nadam", nadam, (.scalar = "u_product", .begin = kl_nadam_begin))            \
+    X(ftrl, "Ftrl", "ftrl", ftrl, (.initial = kl_ftrl_initial))                                    \
+    X(lion, "Lion", "lion", lion, (.whole = false))                                                \
+    X(lamb, "Lamb", "lamb", lamb, (.whole = true))                                                 \
+    X(adafactor, "Adafactor", "adafactor", adafactor, (.whole = true))                             \
+    X(schedule_free_adamw, "ScheduleFreeAdamW", "schedule_free_adam_w|schedulefreeadamw",          \
+      schedule_free_adamw, (.copies = 1))
+
+#define CLASS(id, class, called, rule, more)                                                       \
     static const kl_optimizer_vtable id##_class = {.size = sizeof(kl_optimizer_vtable),            \
                                                    .class_name = class,                            \
-                                                   .names = #id,                                   \
+                                                   .names = called,                                \
                                                    .state_size = sizeof(kl_##id##_args),           \
                                                    .args_size = sizeof(kl_##id##_args),            \
                                                    .fields = id##_fields,                          \
@@ -186,7 +200,7 @@ static const kl_field adafactor_fields[] = {
                                                    KL_UNPAREN_ more};
 OPTIMIZERS(CLASS)
 
-#define ENTRY(id, class, rule, more) &id##_class,
+#define ENTRY(id, class, called, rule, more) &id##_class,
 static const kl_optimizer_vtable *const optimizers[] = {OPTIMIZERS(ENTRY)};
 
 const kl_class *kl_builtin_optimizer(const char *name)
@@ -197,7 +211,7 @@ const kl_class *kl_builtin_optimizer(const char *name)
     return NULL;
 }
 
-#define CONSTRUCTOR(id, class, rule, more)                                                         \
+#define CONSTRUCTOR(id, class, called, rule, more)                                                 \
     kl_optimizer *kl_##id##_new(const kl_##id##_args *args)                                        \
     {                                                                                              \
         return kl_optimizer_make("kl_" #id, &id##_class, args, args ? args->schedule : NULL);      \
@@ -222,3 +236,4 @@ DEFAULTS(ftrl, (KL_FTRL_DEFAULTS))
 DEFAULTS(lion, (KL_LION_DEFAULTS))
 DEFAULTS(lamb, (KL_LAMB_DEFAULTS))
 DEFAULTS(adafactor, (KL_ADAFACTOR_DEFAULTS))
+DEFAULTS(schedule_free_adamw, (KL_SCHEDULE_FREE_ADAMW_DEFAULTS))

@@ -208,8 +208,14 @@ OPTIMIZERS = [
 ]
 
 
-def optimizer_cases():
-    for name, config in OPTIMIZERS:
+MORE_OPTIMIZERS = [
+    ("ScheduleFreeAdamW", {}), ("ScheduleFreeAdamW", {"warmup_steps": 3, "beta_1": 0.8}),
+    ("ScheduleFreeAdamW", {"weight_decay": 0.01, "beta_2": 0.9, "clipnorm": 0.5}),
+]
+
+
+def optimizer_cases(optimizers):
+    for name, config in optimizers:
         config = {"learning_rate": 0.05, **config}
         optimizer = getattr(keras.optimizers, name)(**config)
         start = [fill((3, 4)), fill((4,))]
@@ -489,7 +495,7 @@ def write_runs(runs):
 
 def main():
     write_lines("schedules.jsonl", list(schedule_cases()))
-    write_lines("optimizers.jsonl", list(optimizer_cases()))
+    write_lines("optimizers.jsonl", list(optimizer_cases(OPTIMIZERS)))
     write_lines("losses.jsonl", list(loss_cases()))
     write_lines("metrics.jsonl", list(metric_cases(METRICS)))
     write_runs(runs())
@@ -503,6 +509,8 @@ def main():
     write_runs(normalization_runs())
     SEED = 18000
     write_lines("metrics_correlation.jsonl", list(metric_cases(CORRELATIONS)))
+    SEED = 19000
+    write_lines("optimizers_more.jsonl", list(optimizer_cases(MORE_OPTIMIZERS)))
 
 
 if __name__ == "__main__":

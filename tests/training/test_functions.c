@@ -110,6 +110,7 @@ static void judge_optimizer(const kl_config *c, int line)
 static void optimizers_are_keras_s(void **state)
 {
     assert_true(for_each_line("functions/optimizers.jsonl", judge_optimizer) > 20);
+    assert_true(for_each_line("functions/optimizers_more.jsonl", judge_optimizer) == 3);
 }
 
 static void judge_schedule(const kl_config *c, int line)
