@@ -3,16 +3,9 @@
 
 #include "klayers/layers/normalization.h"
 #include "layers/layer.h"
+#include "layers/normalization/batch_normalization.h"
 #include "ops/tape.h"
 #include "tensor/tensor.h"
-
-typedef struct batch_norm_state {
-    kl_batch_normalization_args args;
-    kl_weight *gamma, *beta, *moving_mean, *moving_variance;
-    kl_weight *moving_stddev, *renorm_mean, *renorm_stddev;
-    double rmin, rmax, dmax; /* NaN: not clipped */
-    bool unfused;            /* a config said so */
-} batch_norm_state;
 
 #define ARG(member) offsetof(kl_batch_normalization_args, member)
 static const kl_field batch_norm_fields[] = {
@@ -47,7 +40,6 @@ static const kl_field batch_norm_fields[] = {
      .doc = "of the renorm statistics", .min = 0, .max = 1},
     {"fused", KL_FIELD_BOOL, ARG(fused), .doc = "2.15: the numbers are the same",
      .flags = KL_FIELD_HIDDEN | KL_FIELD_OPTIONAL},
-    {"virtual_batch_size", KL_FIELD_IGNORED, .doc = "2.15: None alone"},
     {"adjustment", KL_FIELD_IGNORED, .doc = "2.15: None alone"},
     {0}};
 
@@ -62,7 +54,7 @@ static kl_status read_clip(const kl_config *map, const char *key, double *out)
 
 static kl_status batch_norm_init(void *self)
 {
-    batch_norm_state *s = kl_layer_state(self);
+    kl_batch_norm_state *s = kl_layer_state(self);
     s->rmin = s->rmax = s->dmax = NAN;
     if (!s->args.renorm_clipping)
         return KL_OK;
@@ -96,12 +88,23 @@ static const char *weight_dtype(const kl_layer *self)
     return kl_dtype_name(self->legacy && half ? KL_FLOAT32 : dtype);
 }
 
-static kl_weight *add_statistic(kl_layer *self, const char *name, int64_t size,
-                                kl_named initializer)
+static kl_weight *add_parameter(kl_layer *self, const char *name, kl_weight_args weight)
 {
-    return kl_add_weight(.layer = self, .name = name, .shape = {size}, .trainable = false,
-                         .dtype = weight_dtype(self), .role = KL_WEIGHT_STATE,
-                         .initializer = initializer);
+    const kl_batch_norm_state *s = kl_layer_state(self);
+    memcpy(weight.shape, s->shape, sizeof s->shape);
+    weight.layer = self;
+    weight.name = name;
+    weight.dtype = weight_dtype(self);
+    return kl_add_weight_with(&weight);
+}
+
+static kl_weight *add_statistic(kl_layer *self, const char *name, kl_named initializer)
+{
+    kl_weight_args weight = kl_weight_defaults();
+    weight.trainable = false;
+    weight.role = KL_WEIGHT_STATE;
+    weight.initializer = initializer;
+    return add_parameter(self, name, weight);
 }
 
 /* The renorm deviations start at the square root of the variance's initial value. */
@@ -113,64 +116,87 @@ static kl_status take_root(kl_weight *stddev)
     return status;
 }
 
-static kl_status build_renorm(kl_layer *self, int64_t size)
+static kl_status build_renorm(kl_layer *self)
 {
-    batch_norm_state *s = kl_layer_state(self);
+    kl_batch_norm_state *s = kl_layer_state(self);
     kl_named variance = s->args.moving_variance_initializer;
-    s->moving_stddev = add_statistic(self, "moving_stddev", size, variance);
-    s->renorm_mean = add_statistic(self, "renorm_mean", size, s->args.moving_mean_initializer);
-    s->renorm_stddev = add_statistic(self, "renorm_stddev", size, variance);
+    s->moving_stddev = add_statistic(self, "moving_stddev", variance);
+    s->renorm_mean = add_statistic(self, "renorm_mean", s->args.moving_mean_initializer);
+    s->renorm_stddev = add_statistic(self, "renorm_stddev", variance);
     if (!s->moving_stddev || !s->renorm_mean || !s->renorm_stddev)
         return kl_last_status();
     kl_status status = take_root(s->moving_stddev);
     return status ? status : take_root(s->renorm_stddev);
 }
 
+/* The axes, and the shape of the weights. */
+static kl_status find_shape(kl_batch_norm_state *s, const kl_shape *in)
+{
+    int extra = s->virtual_batch_size > 0;
+    s->wide = extra || s->axis_count > 1;
+    if (s->axis_count <= 1)
+        s->axes[0] = (int)s->args.axis;
+    s->axis_count = s->axis_count > 1 ? s->axis_count : 1;
+    if (in->rank + extra > KL_MAX_RANK)
+        return kl_error(KL_ERROR_SHAPE, "the input has more than %d axes", KL_MAX_RANK - extra);
+    for (int i = 0; i < in->rank + extra; i++)
+        s->shape[i] = 1;
+    s->shape[s->wide ? in->rank + extra : 1] = 0;
+    for (int i = 0; i < s->axis_count; i++) {
+        int axis = s->axes[i] = kl_axis("axis", s->axes[i], in->rank);
+        if (axis < 0)
+            return kl_last_status();
+        if (in->at[axis] < 0)
+            return kl_error(KL_ERROR_SHAPE, "axis %d of the input must be known", axis);
+        if (extra && !axis)
+            return kl_error(KL_ERROR_INVALID,
+                            "axis must not be the batch's where virtual_batch_size is given");
+        s->shape[s->wide ? axis + extra : 0] = in->at[axis];
+    }
+    if (s->wide && (s->args.renorm || s->args.fused))
+        return kl_error(KL_ERROR_UNSUPPORTED,
+                        "virtual_batch_size and several axes go without renorm and fused");
+    return KL_OK;
+}
+
 static kl_status batch_norm_build(kl_layer *self, const kl_shape *in, int count)
 {
-    batch_norm_state *s = kl_layer_state(self);
-    int axis = kl_axis("axis", (int)s->args.axis, in[0].rank);
-    if (axis < 0)
-        return kl_last_status();
-    int64_t size = in[0].at[axis];
-    if (size < 0)
-        return kl_error(KL_ERROR_SHAPE, "axis %lld of the input must be known",
-                        (long long)s->args.axis);
+    kl_batch_norm_state *s = kl_layer_state(self);
+    kl_weight_args weight = kl_weight_defaults();
+    kl_status status = find_shape(s, in);
+    if (status)
+        return status;
     if (s->args.scale) {
-        s->gamma =
-            kl_add_weight(.layer = self, .name = "gamma", .shape = {size},
-                          .dtype = weight_dtype(self), .initializer = s->args.gamma_initializer,
-                          .regularizer = s->args.gamma_regularizer,
-                          .constraint = s->args.gamma_constraint);
-        if (!s->gamma)
+        weight.initializer = s->args.gamma_initializer;
+        weight.regularizer = s->args.gamma_regularizer;
+        weight.constraint = s->args.gamma_constraint;
+        if (!(s->gamma = add_parameter(self, "gamma", weight)))
             return kl_last_status();
     }
     if (s->args.center) {
-        s->beta =
-            kl_add_weight(.layer = self, .name = "beta", .shape = {size},
-                          .dtype = weight_dtype(self), .initializer = s->args.beta_initializer,
-                          .regularizer = s->args.beta_regularizer,
-                          .constraint = s->args.beta_constraint);
-        if (!s->beta)
+        weight.initializer = s->args.beta_initializer;
+        weight.regularizer = s->args.beta_regularizer;
+        weight.constraint = s->args.beta_constraint;
+        if (!(s->beta = add_parameter(self, "beta", weight)))
             return kl_last_status();
     }
-    s->moving_mean = add_statistic(self, "moving_mean", size, s->args.moving_mean_initializer);
+    s->moving_mean = add_statistic(self, "moving_mean", s->args.moving_mean_initializer);
     s->moving_variance =
-        add_statistic(self, "moving_variance", size, s->args.moving_variance_initializer);
+        add_statistic(self, "moving_variance", s->args.moving_variance_initializer);
     if (!s->moving_mean || !s->moving_variance)
         return kl_last_status();
-    kl_status status = s->args.renorm ? build_renorm(self, size) : KL_OK;
+    status = s->args.renorm ? build_renorm(self) : KL_OK;
     if (status)
         return status;
-    return kl_set_input_spec(self, 0,
-                             (kl_input_spec){.ndim = in[0].rank, .axis = axis, .dim = size});
+    return kl_set_input_spec(
+        self, 0,
+        (kl_input_spec){.ndim = in[0].rank, .axis = s->axes[0], .dim = in[0].at[s->axes[0]]});
 }
 
-/* moving * momentum + value * (1 - momentum), as the weight's next value. 2.15 rounds the latter
-   factor to float32. */
-static kl_status move_average(kl_context *ctx, const kl_weight *weight, kl_tensor *value,
-                              double momentum)
+kl_status kl_move_average(kl_context *ctx, const kl_weight *weight, kl_tensor *value,
+                          double momentum)
 {
+    /* 2.15 rounds the latter factor to float32. */
     if (weight->owner->legacy)
         momentum = 1 - (double)(float)(1 - momentum);
     kl_tensor *kept = kl_op_mul_scalar(kl_read_variable(ctx, weight), momentum);
@@ -197,7 +223,7 @@ static kl_tensor *clip_side(kl_tensor *x, double low, double high)
     return isnan(high) ? x : kl_op_minimum_scalar(x, high);
 }
 
-static renorm_factors correct(const batch_norm_state *s, kl_context *ctx, kl_tensor *mean,
+static renorm_factors correct(const kl_batch_norm_state *s, kl_context *ctx, kl_tensor *mean,
                               kl_tensor *stddev)
 {
     kl_tensor *old =
@@ -207,16 +233,16 @@ static renorm_factors correct(const batch_norm_state *s, kl_context *ctx, kl_ten
     return (renorm_factors){clip_side(r, s->rmin, s->rmax), clip_side(d, -s->dmax, s->dmax)};
 }
 
-static kl_status update_renorm(const batch_norm_state *s, kl_context *ctx, kl_tensor *mean,
+static kl_status update_renorm(const kl_batch_norm_state *s, kl_context *ctx, kl_tensor *mean,
                                kl_tensor *stddev)
 {
-    kl_status status = move_average(ctx, s->renorm_mean, mean, s->args.renorm_momentum);
+    kl_status status = kl_move_average(ctx, s->renorm_mean, mean, s->args.renorm_momentum);
     if (!status)
-        status = move_average(ctx, s->renorm_stddev, stddev, s->args.renorm_momentum);
+        status = kl_move_average(ctx, s->renorm_stddev, stddev, s->args.renorm_momentum);
     if (!status)
-        status = move_average(ctx, s->moving_mean, mean, s->args.momentum);
+        status = kl_move_average(ctx, s->moving_mean, mean, s->args.momentum);
     if (!status)
-        status = move_average(ctx, s->moving_stddev, stddev, s->args.momentum);
+        status = kl_move_average(ctx, s->moving_stddev, stddev, s->args.momentum);
     if (status)
         return status;
     kl_tensor *next = kl_op_relu(
@@ -225,7 +251,7 @@ static kl_status update_renorm(const batch_norm_state *s, kl_context *ctx, kl_te
 }
 
 /* (x * r + d) * gamma + beta with the batch's statistics; r and d are constants to the gradient. */
-static kl_tensor *renormalize(const batch_norm_state *s, kl_context *ctx, kl_tensor *x,
+static kl_tensor *renormalize(const kl_batch_norm_state *s, kl_context *ctx, kl_tensor *x,
                               kl_tensor *gamma, kl_tensor *beta, int axis)
 {
     kl_tensor *mean = NULL, *variance = NULL;
@@ -255,7 +281,7 @@ static kl_tensor *renormalize(const batch_norm_state *s, kl_context *ctx, kl_ten
 }
 
 /* fused: the moving variance takes the unbiased estimate, as 2.15's fused kernel does. */
-static kl_tensor *normalize_batch(const batch_norm_state *s, kl_context *ctx, kl_tensor *x,
+static kl_tensor *normalize_batch(const kl_batch_norm_state *s, kl_context *ctx, kl_tensor *x,
                                   kl_tensor *gamma, kl_tensor *beta, int axis, bool fused)
 {
     kl_tensor *mean = NULL, *variance = NULL;
@@ -264,12 +290,12 @@ static kl_tensor *normalize_batch(const batch_norm_state *s, kl_context *ctx, kl
     if (!y)
         return NULL;
     kl_tape_pause();
-    kl_status status = move_average(ctx, s->moving_mean, mean, s->args.momentum);
+    kl_status status = kl_move_average(ctx, s->moving_mean, mean, s->args.momentum);
     int64_t n = x->shape[axis] ? x->size / x->shape[axis] : 0;
     if (fused && n > 1)
         variance = kl_op_mul_scalar(variance, (double)n / (double)(n - 1));
     if (!status)
-        status = move_average(ctx, s->moving_variance, variance, s->args.momentum);
+        status = kl_move_average(ctx, s->moving_variance, variance, s->args.momentum);
     kl_tape_resume();
     return status ? NULL : y;
 }
@@ -277,7 +303,7 @@ static kl_tensor *normalize_batch(const batch_norm_state *s, kl_context *ctx, kl
 /* 2.15 fuses images and videos with channels at either end, unless told not to. */
 static bool is_fused(const kl_layer *self, const kl_tensor *x, int axis)
 {
-    const batch_norm_state *s = kl_layer_state(self);
+    const kl_batch_norm_state *s = kl_layer_state(self);
     bool can = (x->rank == 4 || x->rank == 5) && (axis == 1 || axis == x->rank - 1) &&
                !s->args.renorm && !s->args.synchronized &&
                kl_layer_compute_dtype(self) != KL_FLOAT64;
@@ -286,9 +312,13 @@ static bool is_fused(const kl_layer *self, const kl_tensor *x, int axis)
 
 static kl_tensors batch_norm_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
 {
-    const batch_norm_state *s = kl_layer_state(self);
+    const kl_batch_norm_state *s = kl_layer_state(self);
     kl_tensor *x = in.at[0], *mask = kl_input_mask(ctx, 0);
-    int axis = kl_axis("axis", (int)s->args.axis, x->rank);
+    int axis = s->axes[0];
+    if (mask && s->wide) {
+        kl_error(KL_ERROR_UNSUPPORTED, "virtual_batch_size and several axes take no mask");
+        return kl_one(NULL);
+    }
     if (mask && mask->rank != x->rank - 1) {
         kl_error(KL_ERROR_SHAPE,
                  "the mask should have one dimension less than the input: mask %d, input %d",
@@ -301,7 +331,11 @@ static kl_tensors batch_norm_call(const kl_layer *self, kl_context *ctx, kl_tens
     kl_tensor *beta = s->beta ? kl_read_variable(ctx, s->beta) : NULL;
     if (!x)
         return kl_one(NULL);
-    if (kl_training(ctx) && self->trainable)
+    bool training = kl_training(ctx) && self->trainable;
+    if (s->wide)
+        return finish(self, kl_batch_norm_wide(s, ctx, x, gamma, beta,
+                                               training && !kl_context_shapes_only(ctx)));
+    if (training)
         return finish(self, s->args.renorm ? renormalize(s, ctx, x, gamma, beta, axis)
                                            : normalize_batch(s, ctx, x, gamma, beta, axis,
                                                              is_fused(self, x, axis)));
@@ -310,24 +344,70 @@ static kl_tensors batch_norm_call(const kl_layer *self, kl_context *ctx, kl_tens
                                              axis, s->args.epsilon));
 }
 
+/* One axis in a list is as good as one alone; several are kept. */
+static kl_status take_axes(kl_batch_norm_state *s, kl_config *config)
+{
+    const kl_config *axis = kl_config_get(config, "axis");
+    if (!axis || kl_config_typeof(axis) != KL_CONFIG_LIST)
+        return KL_OK;
+    size_t count = kl_config_count(axis);
+    if (!count || count > KL_MAX_RANK)
+        return kl_error(KL_ERROR_INVALID, "axis must name 1 to %d axes, got %zu", KL_MAX_RANK,
+                        count);
+    for (size_t i = 0; i < count; i++) {
+        int64_t value;
+        if (!kl_config_as_int(kl_config_at(axis, i), &value) || value < -KL_MAX_RANK ||
+            value >= KL_MAX_RANK)
+            return kl_error(KL_ERROR_INVALID, "axis must be a list of axes");
+        s->axes[i] = (int)value;
+    }
+    s->axis_count = (int)count;
+    return kl_config_set_int(config, "axis", s->axes[0]);
+}
+
 static kl_status batch_norm_from_config(void *self, kl_config *config)
 {
-    batch_norm_state *s = kl_layer_state(self);
+    kl_batch_norm_state *s = kl_layer_state(self);
     const kl_config *fused = kl_config_get(config, "fused");
     bool flag = true;
     s->unfused = fused && kl_config_as_bool(fused, &flag) && !flag;
-    return KL_OK;
+    kl_config *size = kl_config_detach(config, "virtual_batch_size");
+    bool good = !size || kl_config_typeof(size) == KL_CONFIG_NULL ||
+                (kl_config_as_int(size, &s->virtual_batch_size) && s->virtual_batch_size > 0);
+    kl_config_free(size);
+    if (!good)
+        return kl_error(KL_ERROR_INVALID,
+                        "virtual_batch_size must be a positive number that divides the batch");
+    return take_axes(s, config);
+}
+
+static kl_status batch_norm_get_config(const void *self, kl_config *config)
+{
+    const kl_batch_norm_state *s = kl_layer_state(self);
+    kl_status status = KL_OK;
+    if (s->virtual_batch_size)
+        status = kl_config_set_int(config, "virtual_batch_size", s->virtual_batch_size);
+    if (status || s->axis_count <= 1)
+        return status;
+    kl_config *axes = kl_config_new_list();
+    for (int i = 0; axes && i < s->axis_count; i++)
+        if (kl_config_append(axes, kl_config_new_int(s->axes[i]))) {
+            kl_config_free(axes);
+            return KL_ERROR_MEMORY;
+        }
+    return axes ? kl_config_set(config, "axis", axes) : KL_ERROR_MEMORY;
 }
 
 const kl_layer_vtable kl_batch_normalization_class = {
     .size = sizeof(kl_layer_vtable),
     .class_name = "BatchNormalization",
     .names = "BatchNormalizationV2|SyncBatchNormalization",
-    .state_size = sizeof(batch_norm_state),
+    .state_size = sizeof(kl_batch_norm_state),
     .args_size = sizeof(kl_batch_normalization_args),
     .fields = batch_norm_fields,
     .init = batch_norm_init,
     .from_config = batch_norm_from_config,
+    .get_config = batch_norm_get_config,
     .build = batch_norm_build,
     .call = batch_norm_call,
     .compute_mask = kl_pass_mask,
