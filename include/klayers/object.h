@@ -77,7 +77,8 @@ enum {
     KL_FIELD_OPTIONAL = 2,   /* may be None */
     KL_FIELD_HIDDEN = 4,     /* taken from a config, never written to one */
     KL_FIELD_UNKNOWN_OK = 8, /* SHAPE: -1 stands for an unknown dimension */
-    KL_FIELD_LONE = 16       /* INTS, FLOATS, DIMS: one value is written as a number, not a list */
+    KL_FIELD_LONE = 16,      /* INTS, FLOATS, DIMS: one value is written as a number, not a list */
+    KL_FIELD_INFERRED = 32   /* SHAPE: an unknown dimension is written as -1, not None */
 };
 
 /* The shape () in a list of dimensions. */

@@ -464,7 +464,7 @@ static kl_config *write_value(const kl_field *field, const void *slot)
         if (shape[0] != KL_SCALAR)
             while (rank < KL_MAX_RANK && shape[rank])
                 rank++;
-        return write_list(shape, rank, true);
+        return write_list(shape, rank, !(field->flags & KL_FIELD_INFERRED));
     }
     case KL_FIELD_INTS:
         return ((const kl_ints *)slot)->at ? write_values(field, slot) : kl_config_new_null();

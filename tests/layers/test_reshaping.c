@@ -52,6 +52,7 @@ static void test_sizes(void **state)
     check_config(kl_up_sampling3d(.factor = {1, 2, 3}), "\"size\": [1, 2, 3]");
     check_config(from("UpSampling2D", "{\"size\": 4}"), "\"size\": [4, 4]");
     check_config(from("Permute", "{\"dims\": [2, 1]}"), "\"dims\": [2, 1]");
+    check_config(kl_reshape(.target_shape = {-1, 6}), "\"target_shape\": [-1, 6]");
     check_config(from("RepeatVector", "{\"n\": 5}"), "\"n\": 5");
 }
 

@@ -2,11 +2,11 @@
 #include "layers/layer.h"
 #include "tensor/tensor.h"
 
-static const kl_field reshape_fields[] = {{"target_shape", KL_FIELD_SHAPE,
-                                           offsetof(kl_reshape_args, target_shape),
-                                           .doc = "sizes without the batch; one may be -1",
-                                           .flags = KL_FIELD_REQUIRED | KL_FIELD_UNKNOWN_OK},
-                                          {0}};
+static const kl_field reshape_fields[] = {
+    {"target_shape", KL_FIELD_SHAPE, offsetof(kl_reshape_args, target_shape),
+     .doc = "sizes without the batch; one may be -1",
+     .flags = KL_FIELD_REQUIRED | KL_FIELD_UNKNOWN_OK | KL_FIELD_INFERRED},
+    {0}};
 
 static int target_rank(const kl_reshape_args *args)
 {
