@@ -75,7 +75,8 @@ bool kl_monitor_goes_up(const char *mode, const char *monitor)
 {
     if (!strcmp(mode, "max"))
         return true;
-    static const char *const ups[] = {"acc", "auc", "precision", "recall", "fbeta", "f1", "iou"};
+    static const char *const ups[] = {"acc",   "auc", "precision", "recall",
+                                      "fbeta", "f1",  "iou",       "io_u"};
     for (size_t i = 0; !strcmp(mode, "auto") && i < sizeof ups / sizeof *ups; i++)
         if (strstr(monitor, ups[i]))
             return true;

@@ -451,20 +451,24 @@ static void iou_destroy(void *self)
     kl_free(((iou_state *)kl_object_state(self))->matrix);
 }
 
-/* constructor, class, functions, fields, state, arguments, the rest */
+/* constructor, class, names, functions, fields, state, arguments, the rest */
 #define CLASS_METRICS(X)                                                                           \
-    X(f1_score, "F1Score", f_score, f1_fields, f_score, (.result = f_score_result))                \
-    X(fbeta_score, "FBetaScore", f_score, fbeta_fields, f_score, (.result = f_score_result))       \
-    X(r2_score, "R2Score", r2_score, r2_score_fields, r2_score, (.result = r2_score_result))       \
-    X(iou, "IoU", iou, iou_fields, iou, (.init = iou_init))                                        \
-    X(mean_iou, "MeanIoU", iou, iou_fields, iou, (.init = iou_init))                               \
-    X(one_hot_iou, "OneHotIoU", iou, one_hot_iou_fields, iou, (.init = one_hot_iou_init))          \
-    X(one_hot_mean_iou, "OneHotMeanIoU", iou, one_hot_iou_fields, iou, (.init = one_hot_iou_init))
+    X(f1_score, "F1Score", "f1_score", f_score, f1_fields, f_score, (.result = f_score_result))    \
+    X(fbeta_score, "FBetaScore", "fbeta_score|f_beta_score", f_score, fbeta_fields, f_score,       \
+      (.result = f_score_result))                                                                  \
+    X(r2_score, "R2Score", "r2_score", r2_score, r2_score_fields, r2_score,                        \
+      (.result = r2_score_result))                                                                 \
+    X(iou, "IoU", "io_u|iou", iou, iou_fields, iou, (.init = iou_init))                            \
+    X(mean_iou, "MeanIoU", "mean_io_u|mean_iou", iou, iou_fields, iou, (.init = iou_init))         \
+    X(one_hot_iou, "OneHotIoU", "one_hot_io_u|one_hot_iou", iou, one_hot_iou_fields, iou,          \
+      (.init = one_hot_iou_init))                                                                  \
+    X(one_hot_mean_iou, "OneHotMeanIoU", "one_hot_mean_io_u|one_hot_mean_iou", iou,                \
+      one_hot_iou_fields, iou, (.init = one_hot_iou_init))
 
-#define CLASS_METRIC(id, class, from, table, kind, more)                                           \
+#define CLASS_METRIC(id, class, called, from, table, kind, more)                                   \
     static const kl_metric_vtable id##_class = {.size = sizeof(kl_metric_vtable),                  \
                                                 .class_name = class,                               \
-                                                .names = #id,                                      \
+                                                .names = called,                                   \
                                                 .state_size = sizeof(kind##_state),                \
                                                 .args_size = sizeof(kl_metric_##kind##_args),      \
                                                 .fields = table,                                   \
@@ -481,7 +485,7 @@ CLASS_METRICS(CLASS_METRIC)
 
 static const kl_metric_vtable binary_iou_class = {.size = sizeof(kl_metric_vtable),
                                                   .class_name = "BinaryIoU",
-                                                  .names = "binary_iou",
+                                                  .names = "binary_io_u|binary_iou",
                                                   .state_size = sizeof(iou_state),
                                                   .args_size = sizeof(kl_metric_iou_args),
                                                   .fields = binary_iou_fields,
@@ -496,6 +500,6 @@ kl_metric *kl_metric_binary_iou_new(const kl_metric_iou_args *args)
     return kl_metric_make("kl_metric_binary_iou", &binary_iou_class, args);
 }
 
-#define CLASS_ENTRY(id, class, from, table, kind, more) &id##_class,
+#define CLASS_ENTRY(id, class, called, from, table, kind, more) &id##_class,
 const kl_metric_vtable *const kl_class_metrics[] = {CLASS_METRICS(CLASS_ENTRY) & binary_iou_class,
                                                     NULL};
