@@ -26,7 +26,11 @@ target_link_libraries(check_all_floats PRIVATE kl_test_base)
 
 # The fuzz targets over their committed corpora; with clang and -DKL_FUZZ=ON also for libFuzzer.
 option(KL_FUZZ "Build the fuzz targets for libFuzzer (needs clang)" OFF)
-foreach(topic npy config text)
+set(KL_FUZZED npy config text)
+if(KL_HAVE_SAVING)
+  list(APPEND KL_FUZZED keras)
+endif()
+foreach(topic ${KL_FUZZED})
   add_executable(fuzz_${topic}_corpus fuzz/fuzz_${topic}.c fuzz/run_corpus.c)
   kl_configure(fuzz_${topic}_corpus)
   target_link_libraries(fuzz_${topic}_corpus PRIVATE kl_test_base)

@@ -20,7 +20,9 @@ extern "C" {
 KL_API kl_status kl_save_model(kl_model *model, const char *path);
 /*
  * Opens a .keras file, made here or by Python Keras; the caller's, compiled if it was. Custom
- * classes must be registered. Sizes are checked before anything is allocated for them.
+ * classes must be registered. Sizes are checked before anything is allocated for them, and nothing
+ * outside the file is read; beyond that, HDF5 data made to do harm is as safe to open as the HDF5
+ * library is.
  */
 KL_API kl_model *kl_load_model(const char *path);
 

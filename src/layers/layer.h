@@ -106,6 +106,9 @@ void kl_weight_follow(kl_weight *weight);
    attribute: files then hold it twice. */
 kl_status kl_share_weight(kl_layer *self, kl_weight *weight);
 void kl_weight_free(kl_weight *weight);
+/* While a file is read: the bytes of weights that this thread may make from here on, which its
+   config can't exceed; negative: any. */
+void kl_weights_limit(int64_t bytes);
 void kl_contexts_free(kl_layer *layer);
 void kl_remove_last_sublayer(kl_layer *self);
 

@@ -46,11 +46,39 @@ static kl_status weight_shape(const kl_weight_args *args, int *rank)
     return KL_OK;
 }
 
+/* The bytes of weights that this thread may still make; negative: any. */
+static _Thread_local int64_t allowed = -1;
+
+void kl_weights_limit(int64_t bytes)
+{
+    allowed = bytes;
+}
+
+static kl_status count_bytes(const kl_weight_args *args, kl_dtype dtype, int rank)
+{
+    int64_t size = (int64_t)kl_dtype_size(dtype);
+    if (allowed < 0)
+        return KL_OK;
+    for (int i = 0; i < rank; i++)
+        if (__builtin_mul_overflow(size, args->shape[i], &size))
+            size = INT64_MAX;
+    if (size > allowed) {
+        char text[160];
+        return kl_error(KL_ERROR_FORMAT,
+                        "weight '%s' of shape %s is larger than a file of this size accounts for",
+                        args->name, kl_shape_text(rank, args->shape, text, sizeof text));
+    }
+    allowed -= size;
+    return KL_OK;
+}
+
 /* The initial value, outside any scope and any model's pool: it outlives them. */
 static kl_status fill_weight(kl_weight *weight, const kl_weight_args *args, kl_dtype dtype)
 {
     int rank;
     kl_status status = weight_shape(args, &rank);
+    if (!status)
+        status = count_bytes(args, dtype, rank);
     if (status) {
         kl_named_drop(args->initializer);
         return status;

@@ -1,6 +1,7 @@
 /* The .keras archive: metadata.json, config.json, model.weights.h5 and assets. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <zip.h>
 
@@ -14,8 +15,11 @@
 
 /* What Keras release the files' form is of. */
 #define KERAS_VERSION "3.15.1"
-/* Deflate packs a byte into no less than a thousandth: entries that claim more are hostile. */
-#define MOST_RATIO 1100
+/* What an entry may unpack to: so many times its packed bytes, and some more. */
+#define MOST_RATIO 64
+#define ANY_SIZE   ((uint64_t)8 << 20)
+/* The weights that a config may ask for, beyond what the file's bytes account for. */
+#define ANY_WEIGHTS ((int64_t)64 << 20)
 
 static kl_status add_entry(zip_t *archive, const char *name, const void *data, size_t size)
 {
@@ -130,15 +134,23 @@ kl_status kl_save_model(kl_model *model, const char *path)
 
 /* ---- Loading -------------------------------------------------------------------------------- */
 
+/* An archive, and its bytes on disk: no entry can have packed more. */
+typedef struct opened {
+    zip_t *zip;
+    uint64_t size;
+} opened;
+
 /* An entry whole, one byte longer and NUL-terminated; a missing one gives NULL without an error. */
-static kl_status read_entry(zip_t *archive, const char *name, kl_bytes *out)
+static kl_status read_entry(const opened *from, const char *name, kl_bytes *out)
 {
+    zip_t *archive = from->zip;
     zip_stat_t about;
     *out = (kl_bytes){0};
     if (zip_stat(archive, name, 0, &about))
         return KL_OK;
     if (!(about.valid & ZIP_STAT_SIZE) || !(about.valid & ZIP_STAT_COMP_SIZE) ||
-        about.size / MOST_RATIO > about.comp_size + 1 || about.size > SIZE_MAX / 2)
+        about.comp_size > from->size || about.size > SIZE_MAX / 2 ||
+        about.size > MOST_RATIO * about.comp_size + ANY_SIZE)
         return kl_error(KL_ERROR_FORMAT, "%s declares more bytes than its archive can hold", name);
     zip_file_t *file = zip_fopen(archive, name, 0);
     if (!file)
@@ -147,6 +159,10 @@ static kl_status read_entry(zip_t *archive, const char *name, kl_bytes *out)
     kl_status status = data ? KL_OK : KL_ERROR_MEMORY;
     if (!status && zip_fread(file, data, about.size) != (zip_int64_t)about.size)
         status = kl_error(KL_ERROR_FORMAT, "%s ends too early", name);
+    /* The checksum is compared at the end, which is only met by reading on. */
+    char beyond;
+    if (!status && zip_fread(file, &beyond, 1) != 0)
+        status = kl_error(KL_ERROR_FORMAT, "%s is damaged: its checksum differs", name);
     zip_fclose(file);
     if (status) {
         kl_free(data);
@@ -172,7 +188,7 @@ static kl_model *model_from_config(kl_bytes text)
 }
 
 typedef struct asset_reading {
-    zip_t *archive;
+    const opened *archive;
     const char *path;
     kl_bytes last; /* lent to the layer until the next */
 } asset_reading;
@@ -203,21 +219,24 @@ static kl_status load_assets(kl_layer *layer, const char *path, void *user)
     return status;
 }
 
-static kl_model *load_archive(zip_t *archive)
+static kl_model *load_archive(opened *archive)
 {
     kl_bytes config, image = {0};
     kl_model *model = NULL;
     kl_status status = read_entry(archive, "config.json", &config);
     if (!status && !config.at)
         status = kl_error(KL_ERROR_FORMAT, "the archive has no config.json: it is no .keras file");
+    if (!status)
+        status = read_entry(archive, "model.weights.h5", &image);
     if (!status) {
+        /* Half precision is stored as such or wider, so nothing is smaller in the file. */
+        kl_weights_limit(ANY_WEIGHTS + 4 * (int64_t)image.size);
         model = model_from_config(config);
+        kl_weights_limit(-1);
         status = model ? KL_OK : kl_last_status();
     }
     if (!status)
         status = kl_layer_walk(model, "", load_assets, archive);
-    if (!status)
-        status = read_entry(archive, "model.weights.h5", &image);
     if (!status && image.at)
         status = kl_weights_read(model, image);
     kl_free(config.at);
@@ -245,7 +264,9 @@ kl_model *kl_load_model(const char *path)
         zip_error_fini(&error);
         return NULL;
     }
-    kl_model *model = load_archive(archive);
+    struct stat about;
+    opened from = {archive, stat(path, &about) ? 0 : (uint64_t)about.st_size};
+    kl_model *model = load_archive(&from);
     if (!model)
         kl_error_prefix(path);
     zip_discard(archive);

@@ -281,6 +281,14 @@ kl_status kl_weights_write(kl_model *model, bool alone, kl_bytes *out)
 
 /* ---- Reading -------------------------------------------------------------------------------- */
 
+/* Only what is in the file itself: links to other files and devices are never followed. */
+static bool is_plain_link(hid_t file, const char *path)
+{
+    H5L_info_t about;
+    return H5Lexists(file, path, H5P_DEFAULT) > 0 &&
+           H5Lget_info(file, path, &about, H5P_DEFAULT) >= 0 && about.type == H5L_TYPE_HARD;
+}
+
 static bool path_exists(hid_t file, const char *path)
 {
     char part[600];
@@ -291,11 +299,33 @@ static bool path_exists(hid_t file, const char *path)
             return false;
         memcpy(part, path, i);
         part[i] = 0;
-        if (i && H5Lexists(file, part, H5P_DEFAULT) <= 0)
+        if (i && !is_plain_link(file, part))
             return false;
         if (!path[i])
             return true;
     }
+}
+
+/* Whether a dataset's elements lie in the file and HDF5 needs no more memory for a piece of them
+   than for the whole. */
+static bool is_stored_plainly(hid_t set, hid_t type, const kl_tensor *like)
+{
+    hid_t made = H5Dget_create_plist(set);
+    if (made < 0)
+        return false;
+    H5D_layout_t layout = H5Pget_layout(made);
+    bool good = layout == H5D_COMPACT || layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED;
+    good = good && H5Pget_external_count(made) <= 0 && H5Tget_size(type) <= 16;
+    if (good && layout == H5D_CHUNKED) {
+        hsize_t piece[KL_MAX_RANK], size = 1;
+        int rank = H5Pget_chunk(made, KL_MAX_RANK, piece);
+        good = rank == like->rank;
+        for (int i = 0; good && i < rank; i++)
+            good = !__builtin_mul_overflow(size, piece[i], &size);
+        good = good && size <= 4 * (hsize_t)like->size + 65536;
+    }
+    H5Pclose(made);
+    return good;
 }
 
 /* A dataset's values where its shape is the one expected: checked before anything is allocated. */
@@ -323,6 +353,8 @@ static kl_status read_value(hid_t file, const char *path, const kl_tensor *like,
                           kl_shape_text(like->rank, like->shape, want, sizeof want));
     } else if (kind != H5T_FLOAT && kind != H5T_INTEGER && kind != H5T_ENUM) {
         status = failed(path, "its elements are no numbers");
+    } else if (!is_stored_plainly(set, stored, like)) {
+        status = failed(path, "its elements don't lie in the file as weights do");
     } else if (!native_type(stored_dtype(like), &type)) {
         status = failed(path, "its dtype can't be read");
     } else {

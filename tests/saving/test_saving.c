@@ -219,10 +219,12 @@ static void test_hostile(void **state)
     int made = mkstemp(path);
     assert_true(made >= 0);
     close(made);
-    for (size_t cut = 0; cut < size; cut += size / 23 + 1) {
-        FILE *file = fopen(path, "wb");
-        fwrite(whole, 1, cut, file);
-        fclose(file);
+    FILE *all = fopen(path, "wb");
+    fwrite(whole, 1, size, all);
+    fclose(all);
+    for (size_t cut = size; cut-- > 0;) {
+        assert_int_equal(truncate(path, (off_t)cut), 0);
+        kl_clear_error();
         assert_null(kl_load_model(path));
         assert_true(*kl_last_error());
     }
@@ -236,6 +238,31 @@ static void test_hostile(void **state)
     }
     unlink(path);
     free(whole);
+}
+
+/* Weights alone, cut at every length. */
+static void test_cut_weights(void **state)
+{
+    char path[] = "/tmp/klayers-cut-XXXXXX";
+    size_t size;
+    close(mkstemp(path));
+    kl_model *model = kl_sequential();
+    kl_add(model, kl_input_layer(.shape = {3}));
+    kl_add(model, kl_dense(.units = 2));
+    assert_int_equal(kl_save_weights(model, path), KL_OK);
+    assert_int_equal(kl_load_weights(model, path), KL_OK);
+    char *whole = read_text(path, &size);
+    for (size_t cut = 0; cut < size; cut += cut < 4096 ? 1 : 61) {
+        FILE *file = fopen(path, "wb");
+        fwrite(whole, 1, cut, file);
+        fclose(file);
+        kl_clear_error();
+        if (kl_load_weights(model, path))
+            assert_true(*kl_last_error());
+    }
+    free(whole);
+    unlink(path);
+    kl_layer_release(model);
 }
 
 static void test_bad_input(void **state)
@@ -281,7 +308,7 @@ int main(void)
         cmocka_unit_test(test_recurrent),     cmocka_unit_test(test_convolution),
         cmocka_unit_test(test_normalization), cmocka_unit_test(test_shared),
         cmocka_unit_test(test_reshaping),     cmocka_unit_test(test_activation),
-        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_hostile),       cmocka_unit_test(test_cut_weights),
 #endif
         cmocka_unit_test(test_bad_input),
     };
