@@ -111,6 +111,10 @@ const kl_layer_vtable kl_functional_class = {
 
 kl_model *kl_functional_new(const kl_functional_args *args)
 {
+    if (!args) {
+        kl_error_null("kl_functional", "args");
+        return NULL;
+    }
     kl_model *model = kl_layer_new(&kl_functional_class, args);
     if (!model)
         return NULL;

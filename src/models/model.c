@@ -5,6 +5,10 @@
 #include "base/error.h"
 #include "models/input.h"
 
+/* A program that links the archive and makes no functional model leaves that class out. */
+#pragma weak kl_functional_class
+#pragma weak kl_functional_executor
+
 bool kl_is_model(const kl_layer *layer)
 {
     return layer->vtable == &kl_sequential_class || layer->vtable == &kl_functional_class;

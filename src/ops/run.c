@@ -89,6 +89,8 @@ kl_status kl_op_run(const kl_op *op, const void *attrs, int inputs, kl_tensor *c
                     uint64_t optional, int outputs, kl_tensor **out)
 {
     bool half = false, symbolic = false;
+    if (!op || (inputs > 0 && !in) || (outputs > 0 && !out))
+        return kl_error_null("kl_op_run", !op ? "op" : !out ? "out" : "in");
     for (int i = 0; i < outputs; i++)
         out[i] = NULL;
     for (int i = 0; i < inputs; i++) {

@@ -200,7 +200,7 @@ void kl_scope_end_keeping(kl_scope *scope, size_t count, kl_tensor *const *keep)
 
 void kl_scope_end_array_(void *const *scope_and_keep, size_t count)
 {
-    if (count)
+    if (count && scope_and_keep)
         kl_scope_end_keeping(scope_and_keep[0], count - 1,
                              (kl_tensor *const *)(scope_and_keep + 1));
 }

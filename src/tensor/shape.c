@@ -7,7 +7,7 @@
 char *kl_shape_text(int rank, const int64_t *shape, char *out, size_t size)
 {
     size_t at = 0;
-    if (!size)
+    if (!size || !out)
         return out;
     out[0] = 0;
     at += (size_t)snprintf(out, size, "(");

@@ -16,7 +16,9 @@ typedef struct kl_flatten_args {
 KL_API kl_layer *kl_flatten_new(const kl_flatten_args *args);
 KL_API kl_flatten_args kl_flatten_defaults(void);
 #ifndef __cplusplus
-#define kl_flatten(...) KL_CALL_(kl_flatten_new, kl_flatten_args, (KL_LAYER_DEFAULTS), __VA_ARGS__)
+#define kl_flatten(...)                                                                            \
+    KL_CALL_(kl_flatten_new, kl_flatten_args, (KL_LAYER_DEFAULTS, .data_format = "channels_last"), \
+             __VA_ARGS__)
 #endif
 
 /* [batch, ...] -> [batch, target_shape...]; one entry may be -1. */
@@ -146,7 +148,9 @@ KL_API kl_up_sampling2d_args kl_up_sampling2d_defaults(void);
 #ifndef __cplusplus
 #define kl_up_sampling2d(...)                                                                      \
     KL_CALL_(kl_up_sampling2d_new, kl_up_sampling2d_args,                                          \
-             (KL_LAYER_DEFAULTS, .factor = {2, 2}, .interpolation = "nearest"), __VA_ARGS__)
+             (KL_LAYER_DEFAULTS, .factor = {2, 2}, .data_format = "channels_last",                 \
+              .interpolation = "nearest"),                                                         \
+             __VA_ARGS__)
 #endif
 
 typedef struct kl_up_sampling3d_args {
@@ -159,7 +163,8 @@ KL_API kl_up_sampling3d_args kl_up_sampling3d_defaults(void);
 #ifndef __cplusplus
 #define kl_up_sampling3d(...)                                                                      \
     KL_CALL_(kl_up_sampling3d_new, kl_up_sampling3d_args,                                          \
-             (KL_LAYER_DEFAULTS, .factor = {2, 2, 2}), __VA_ARGS__)
+             (KL_LAYER_DEFAULTS, .factor = {2, 2, 2}, .data_format = "channels_last"),             \
+             __VA_ARGS__)
 #endif
 
 #ifdef __cplusplus
