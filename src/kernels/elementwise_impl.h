@@ -292,16 +292,6 @@ static void accumulate(int64_t n, const float *x, float *y)
     EACH(i, n, { y[i] += x[i]; });
 }
 
-static void claim_max(int64_t n, const float *x, const float *y, const float *dy, float *taken,
-                      float *dx)
-{
-    EACH(i, n, {
-        float hit = x[i] == y[i] ? 1.f - taken[i] : 0.f;
-        dx[i] += hit * dy[i];
-        taken[i] += hit;
-    });
-}
-
 /* Lanes of partial results, so that sums don't wait for each other; their order is fixed. */
 #define LANES 16
 
@@ -569,7 +559,6 @@ const kl_elementwise_table KL_TABLE = {
     .binary_f64 = {KL_BINARY_LIST(BINARY_ROW_D)},
 #endif
     .accumulate_f32 = accumulate,
-    .claim_max_f32 = claim_max,
     .softmax_row_f32 = softmax_row,
     .sum_f32 = sum,
     .sum_squares_f32 = sum_squares,

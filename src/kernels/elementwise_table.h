@@ -59,9 +59,6 @@ typedef struct kl_elementwise_table {
                                         double *);
     /* y[i] += x[i] */
     void (*accumulate_f32)(int64_t n, const float *x, float *y);
-    /* The gradient of a running maximum: where x is y and not yet taken, dx gets dy. */
-    void (*claim_max_f32)(int64_t n, const float *x, const float *y, const float *dy, float *taken,
-                          float *dx);
     void (*softmax_row_f32)(int64_t n, const float *x, float *y, bool logarithm);
     /* Sums of a contiguous row in fixed lanes. */
     float (*sum_f32)(int64_t n, const float *x);

@@ -1,268 +1,290 @@
 #include "kernels/pool.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "base/pool.h"
 #include "base/thread_pool.h"
-#include "kernels/elementwise_table.h"
+#include "kernels/isa.h"
+#include "kernels/pool_table.h"
 
 enum {
-    IMAGES = 16,   /* with fewer of them, chunks going back have some of the channels */
-    CHANNELS = 16, /* so many or more */
+    WORK = 32768,           /* places seen, to be worth a chunk */
+    BAND_WORK = 1 << 17,    /* with more of them an image falls into bands */
+    BAND_BYTES = 256 << 10, /* going back a band stays in the second cache */
 };
 
+/*
+ * A chunk is some bands of images: output positions along the first axis with more than one, and
+ * going back the input positions from their first window to that of the next band. Windows of the
+ * bands before that reach into a band are seen again for it, so that no band adds to another's.
+ */
 typedef struct pool_job {
     const kl_pool_shape *s;
-    kl_split split;
-    bool maximum, wide, backward;
-    const void *x, *y, *dy;
-    void *out;
-    char *scratch; /* of each chunk: one row of channels */
-    /* Going back over windows that overlap: so many chunks share an image's channels; 0: each
-       chunk has rows of the output, as going forward. */
-    int64_t channel_parts;
+    const kl_pool_loops *loops;
+    bool maximum, backward;
+    bool add; /* going back: windows overlap or leave places out */
+    int64_t size;
+    int axis;
+    int64_t bands;
+    kl_split split; /* of the bands of all images */
+    const char *x, *y, *dy;
+    char *out;
 } pool_job;
 
-typedef struct channels {
-    int64_t from, count;
-} channels;
-
-typedef struct window {
-    int64_t begin[3], end[3], count;
-} window;
-
-static window window_at(const kl_pool_shape *s, int64_t d, int64_t h, int64_t w)
+static const kl_pool_loops *loops_for(bool wide)
 {
-    window win;
-    int64_t at[3] = {d, h, w};
-    win.count = 1;
-    for (int i = 0; i < 3; i++) {
-        kl_pool_window(s, i, at[i], &win.begin[i], &win.end[i]);
-        win.count *= win.end[i] > win.begin[i] ? win.end[i] - win.begin[i] : 0;
+    const kl_pool_table *table = &kl_pool_portable;
+    switch (kl_isa_get()) {
+#ifdef KL_HAVE_AVX512
+    case KL_ISA_AVX512:
+        table = &kl_pool_avx512;
+        break;
+#endif
+#ifdef KL_HAVE_AVX2
+    case KL_ISA_AVX2:
+        table = &kl_pool_avx2;
+        break;
+#endif
+#ifdef KL_HAVE_NEON
+    case KL_ISA_NEON:
+        table = &kl_pool_neon;
+        break;
+#endif
+    default:
+        break;
     }
-    return win;
+    return wide ? &table->wide : &table->single;
 }
 
-/* Calls body(position in the image) for each place of a window. */
-#define FOR_WINDOW(win, place)                                                                     \
-    for (int64_t wd = (win).begin[0]; wd < (win).end[0]; wd++)                                     \
-        for (int64_t wh = (win).begin[1]; wh < (win).end[1]; wh++)                                 \
-            for (int64_t ww = (win).begin[2],                                                      \
-                         place = ((n * s->in[0] + wd) * s->in[1] + wh) * s->in[2] + ww;            \
-                 ww < (win).end[2]; ww++, place++)
+/* One band: output positions [out_begin, out_end) of image n, input positions [begin, end). */
+typedef struct band {
+    int64_t n, out_begin, out_end, begin, end;
+} band;
 
-static void forward_f32(const pool_job *job, int64_t n, int64_t out_at, window win)
+typedef struct range {
+    int64_t begin, end;
+} range;
+
+static range window_at(const kl_pool_shape *s, int axis, int64_t o)
 {
-    const kl_pool_shape *s = job->s;
-    const kl_elementwise_table *k = kl_elementwise_kernels();
-    int64_t c = s->channels;
-    const float *x = job->x;
-    float *y = (float *)job->out + out_at * c;
-    for (int64_t i = 0; i < c; i++)
-        y[i] = job->maximum ? -INFINITY : 0;
-    FOR_WINDOW(win, place)
-    {
-        if (job->maximum)
-            k->binary_f32[KL_BINARY_MAX](c, y, 1, x + place * c, 1, y);
-        else
-            k->accumulate_f32(c, x + place * c, y);
-    }
-    float scale = 1.f / (float)win.count;
-    for (int64_t i = 0; !job->maximum && i < c; i++)
-        y[i] *= scale;
+    range r;
+    kl_pool_window(s, axis, o, &r.begin, &r.end);
+    return r;
 }
 
-static void forward_f64(const pool_job *job, int64_t n, int64_t out_at, window win)
+static band band_at(const pool_job *job, int64_t index)
 {
     const kl_pool_shape *s = job->s;
-    int64_t c = s->channels;
-    const double *x = job->x;
-    double *y = (double *)job->out + out_at * c;
-    for (int64_t i = 0; i < c; i++)
-        y[i] = job->maximum ? -INFINITY : 0;
-    FOR_WINDOW(win, place)
-    {
-        for (int64_t i = 0; i < c; i++) {
-            double v = x[place * c + i];
-            y[i] = !job->maximum ? y[i] + v : v > y[i] || v != v ? v : y[i];
-        }
-    }
-    for (int64_t i = 0; !job->maximum && i < c; i++)
-        y[i] /= (double)win.count;
+    const kl_split split = {s->out[job->axis], job->bands};
+    int64_t part = index % job->bands;
+    band b = {.n = index / job->bands, .end = s->in[job->axis]};
+    b.out_begin = kl_split_begin(split, part);
+    b.out_end = kl_split_begin(split, part + 1);
+    if (part)
+        b.begin = window_at(s, job->axis, b.out_begin).begin;
+    if (part + 1 < job->bands)
+        b.end = window_at(s, job->axis, b.out_end).begin;
+    if (job->backward)
+        while (b.out_begin > 0 && window_at(s, job->axis, b.out_begin - 1).end > b.begin)
+            b.out_begin--;
+    return b;
 }
 
-static void backward_f32(const pool_job *job, int64_t n, int64_t out_at, window win, channels part,
-                         float *scratch)
+static int64_t length(range r)
 {
-    const kl_pool_shape *s = job->s;
-    const kl_elementwise_table *k = kl_elementwise_kernels();
-    int64_t c = s->channels, from = part.from, count = part.count;
-    const float *dy = (const float *)job->dy + out_at * c + from;
-    float *dx = (float *)job->out + from;
+    return r.end - r.begin;
+}
+
+/* The part of a window along `axis` that counts for the band, and how much of it lies before. */
+static range part_of(const pool_job *job, const band *b, int axis, range window, int64_t *before)
+{
+    *before = 0;
+    if (!job->backward || axis != job->axis)
+        return window;
+    window.end = window.end < b->end ? window.end : b->end;
+    if (window.begin < b->begin) {
+        *before = b->begin - window.begin;
+        if (!job->maximum)
+            window.begin = b->begin;
+    }
+    return window;
+}
+
+/* Runs the loops over `p`, whose window begins at the image's position `from` and whose first pixel
+   is output `to`. */
+static void run_pixels(const pool_job *job, kl_pool_pixels *p, int64_t from, int64_t to)
+{
+    int64_t channels = job->s->channels, x = from * channels * job->size;
+    int64_t y = to * channels * job->size;
+    const kl_pool_loops *k = job->loops;
+    if (!job->backward) {
+        p->x = job->x + x;
+        p->out = job->out + y;
+        (job->maximum ? k->maximum : k->average)(p);
+        return;
+    }
+    p->dy = job->dy + y;
+    p->out = job->out + x;
     if (job->maximum) {
-        memset(scratch, 0, (size_t)count * sizeof *scratch);
-    } else {
-        float scale = 1.f / (float)win.count;
-        for (int64_t i = 0; i < count; i++)
-            scratch[i] = dy[i] * scale;
+        p->x = job->x + x;
+        p->y = job->y + y;
     }
-    FOR_WINDOW(win, place)
-    {
-        if (job->maximum)
-            k->claim_max_f32(count, (const float *)job->x + place * c + from,
-                             (const float *)job->y + out_at * c + from, dy, scratch,
-                             dx + place * c);
-        else
-            k->accumulate_f32(count, scratch, dx + place * c);
-    }
+    (job->maximum ? k->maximum_back : k->average_back)(p);
 }
 
-static void backward_f64(const pool_job *job, int64_t n, int64_t out_at, window win, channels part,
-                         double *scratch)
+/* Output pixels [begin, end) of row (d, h): pixels in turn whose windows are alike go together. */
+static void run_row(const pool_job *job, const band *b, int64_t d, int64_t h, range pixels)
 {
     const kl_pool_shape *s = job->s;
-    int64_t c = s->channels, from = part.from, count = part.count;
-    const double *dy = (const double *)job->dy + out_at * c + from;
-    double *dx = (double *)job->out + from;
-    memset(scratch, 0, (size_t)count * sizeof *scratch);
-    FOR_WINDOW(win, place)
-    {
-        for (int64_t i = 0; i < count; i++) {
-            double share = 1 / (double)win.count;
-            if (job->maximum) {
-                share = ((const double *)job->x)[place * c + from + i] ==
-                                ((const double *)job->y)[out_at * c + from + i]
-                            ? 1 - scratch[i]
-                            : 0;
-                scratch[i] += share;
-            }
-            dx[place * c + i] += share * dy[i];
+    const int64_t at[2] = {d, h}, channels = s->channels;
+    int64_t before, skip = 0, count = 1;
+    kl_pool_pixels p = {.channels = channels, .y_step = channels, .add = job->add};
+    p.step[2] = channels;
+    p.step[1] = s->in[2] * channels;
+    p.step[0] = s->in[1] * p.step[1];
+    int64_t from = b->n;
+    for (int axis = 0; axis < 2; axis++) {
+        range window = window_at(s, axis, at[axis]);
+        count *= length(window);
+        window = part_of(job, b, axis, window, &before);
+        p.size[axis] = length(window);
+        skip = skip * p.size[axis] + before;
+        from = from * s->in[axis] + window.begin;
+        if (p.size[axis] < 1)
+            return;
+    }
+    int64_t to = ((b->n * s->out[0] + d) * s->out[1] + h) * s->out[2];
+    int64_t w = pixels.begin;
+    while (w < pixels.end) {
+        range whole = window_at(s, 2, w);
+        range window = part_of(job, b, 2, whole, &before);
+        int64_t step = 0, first = w, own = before;
+        for (w++; w < pixels.end; w++) {
+            range whole_next = window_at(s, 2, w);
+            range next = part_of(job, b, 2, whole_next, &before);
+            if (w == first + 1)
+                step = next.begin - window.begin;
+            if (before != own || length(next) != length(window) ||
+                length(whole_next) != length(whole) ||
+                next.begin != window.begin + (w - first) * step)
+                break;
         }
+        p.pixels = w - first;
+        p.x_step = step * channels;
+        p.size[2] = length(window);
+        p.count = (double)(count * length(whole));
+        p.skip = job->axis == 2 ? own : skip * p.size[2];
+        if (p.size[2] > 0)
+            run_pixels(job, &p, from * s->in[2] + window.begin, to + first);
     }
 }
 
-/* A chunk is a number of output rows or, where windows overlap going back, some channels of an
-   image. */
+static void run_band(const pool_job *job, const band *b)
+{
+    const kl_pool_shape *s = job->s;
+    range out[3] = {{0, s->out[0]}, {0, s->out[1]}, {0, s->out[2]}};
+    out[job->axis] = (range){b->out_begin, b->out_end};
+    if (job->backward && job->add) {
+        int64_t row = s->channels * job->size;
+        for (int i = job->axis + 1; i < 3; i++)
+            row *= s->in[i];
+        memset(job->out + (b->n * s->in[job->axis] + b->begin) * row, 0,
+               (size_t)((b->end - b->begin) * row));
+    }
+    for (int64_t d = out[0].begin; d < out[0].end; d++)
+        for (int64_t h = out[1].begin; h < out[1].end; h++)
+            run_row(job, b, d, h, out[2]);
+}
+
 static void pool_chunk(void *arg, int64_t chunk)
 {
     const pool_job *job = arg;
-    const kl_pool_shape *s = job->s;
-    const int64_t rows = s->out[0] * s->out[1];
-    int64_t at = kl_split_begin(job->split, chunk), end = kl_split_begin(job->split, chunk + 1);
-    channels part = {0, s->channels};
-    if (job->channel_parts) {
-        const kl_split split = {s->channels, job->channel_parts};
-        part.from = kl_split_begin(split, chunk % job->channel_parts);
-        part.count = kl_split_begin(split, chunk % job->channel_parts + 1) - part.from;
-        at = chunk / job->channel_parts * rows;
-        end = at + rows;
+    int64_t end = kl_split_begin(job->split, chunk + 1);
+    for (int64_t i = kl_split_begin(job->split, chunk); i < end; i++) {
+        band b = band_at(job, i);
+        run_band(job, &b);
     }
-    size_t size = job->wide ? sizeof(double) : sizeof(float);
-    char *scratch =
-        job->backward ? job->scratch + (size_t)chunk * (size_t)s->channels * size : NULL;
-    for (; at < end; at++) {
-        int64_t n = at / rows, d = at % rows / s->out[1], h = at % s->out[1];
-        for (int64_t w = 0; w < s->out[2]; w++) {
-            window win = window_at(s, d, h, w);
-            int64_t out_at = at * s->out[2] + w;
-            if (job->backward && job->wide)
-                backward_f64(job, n, out_at, win, part, (double *)(void *)scratch);
-            else if (job->backward)
-                backward_f32(job, n, out_at, win, part, (float *)(void *)scratch);
-            else if (job->wide)
-                forward_f64(job, n, out_at, win);
-            else
-                forward_f32(job, n, out_at, win);
+}
+
+/* Whether every place of the image lies in one window. */
+static bool is_tiling(const kl_pool_shape *s)
+{
+    for (int i = 0; i < 3; i++) {
+        int64_t end = 0;
+        for (int64_t o = 0; o < s->out[i]; o++) {
+            range window = window_at(s, i, o);
+            if (window.begin != end)
+                return false;
+            end = window.end;
         }
+        if (end != s->in[i])
+            return false;
     }
-}
-
-/* Output rows in chunks of enough work. */
-static kl_split split_rows(const kl_pool_shape *s)
-{
-    int64_t rows = s->batch * s->out[0] * s->out[1];
-    int64_t work = s->channels * s->in[2];
-    if (!s->adaptive)
-        work = s->out[2] * s->channels * s->window[0] * s->window[1] * s->window[2];
-    return kl_split_make(rows, 1 + 32768 / (work + 1));
-}
-
-static void run_forward(const kl_pool_shape *s, bool maximum, bool wide, const void *x, void *y)
-{
-    pool_job job = {
-        .s = s, .maximum = maximum, .wide = wide, .x = x, .out = y, .split = split_rows(s)};
-    kl_parallel_for(job.split.chunks, pool_chunk, &job);
-}
-
-static bool run_backward(const kl_pool_shape *s, bool maximum, bool wide, const void *x,
-                         const void *y, const void *dy, void *dx)
-{
-    size_t size = wide ? sizeof(double) : sizeof(float);
-    pool_job job = {.s = s,
-                    .maximum = maximum,
-                    .wide = wide,
-                    .backward = true,
-                    .x = x,
-                    .y = y,
-                    .dy = dy,
-                    .out = dx,
-                    .split = split_rows(s)};
-    const bool apart = !s->adaptive && s->stride[0] >= s->window[0] && s->stride[1] >= s->window[1];
-    if (!apart) {
-        int64_t parts = s->batch < IMAGES ? (IMAGES - 1) / (s->batch + !s->batch) + 1 : 1;
-        if (parts > s->channels / CHANNELS)
-            parts = s->channels / CHANNELS;
-        job.channel_parts = parts > 1 ? parts : 1;
-        job.split.chunks = s->batch * job.channel_parts;
-    }
-    job.scratch = kl_block_alloc((size_t)job.split.chunks * (size_t)s->channels * size + 1);
-    if (!job.scratch)
-        return false;
-    memset(dx, 0, (size_t)(s->batch * s->in[0] * s->in[1] * s->in[2] * s->channels) * size);
-    kl_parallel_for(job.split.chunks, pool_chunk, &job);
-    kl_block_free(job.scratch);
     return true;
 }
 
-void kl_max_pool_f32(const kl_pool_shape *s, const float *x, float *y)
+static void run(pool_job *job)
 {
-    run_forward(s, true, false, x, y);
+    const kl_pool_shape *s = job->s;
+    while (job->axis < 2 && s->in[job->axis] == 1 && s->out[job->axis] == 1)
+        job->axis++;
+    int64_t work = s->channels, image = s->channels * job->size;
+    for (int i = 0; i < 3; i++) {
+        work *= s->adaptive ? s->in[i] : s->out[i] * s->window[i];
+        image *= s->in[i];
+    }
+    job->bands = 1 + work / BAND_WORK;
+    if (job->bands < image / BAND_BYTES)
+        job->bands = image / BAND_BYTES;
+    if (job->bands > s->out[job->axis])
+        job->bands = s->out[job->axis];
+    if (job->bands < 1)
+        job->bands = 1;
+    job->split = kl_split_make(s->batch * job->bands, 1 + WORK / (work / job->bands + 1));
+    kl_parallel_for(job->split.chunks, pool_chunk, job);
 }
 
-void kl_average_pool_f32(const kl_pool_shape *s, const float *x, float *y)
-{
-    run_forward(s, false, false, x, y);
-}
+#define DEFINE_POOL(T, name, is_wide)                                                              \
+    void kl_max_pool_##name(const kl_pool_shape *s, const T *x, T *y)                              \
+    {                                                                                              \
+        run(&(pool_job){.s = s,                                                                    \
+                        .loops = loops_for(is_wide),                                               \
+                        .maximum = true,                                                           \
+                        .size = sizeof(T),                                                         \
+                        .x = (const char *)x,                                                      \
+                        .out = (char *)y});                                                        \
+    }                                                                                              \
+    void kl_average_pool_##name(const kl_pool_shape *s, const T *x, T *y)                          \
+    {                                                                                              \
+        run(&(pool_job){.s = s,                                                                    \
+                        .loops = loops_for(is_wide),                                               \
+                        .size = sizeof(T),                                                         \
+                        .x = (const char *)x,                                                      \
+                        .out = (char *)y});                                                        \
+    }                                                                                              \
+    void kl_max_pool_grad_##name(const kl_pool_shape *s, const T *x, const T *y, const T *dy,      \
+                                 T *dx)                                                            \
+    {                                                                                              \
+        run(&(pool_job){.s = s,                                                                    \
+                        .loops = loops_for(is_wide),                                               \
+                        .maximum = true,                                                           \
+                        .backward = true,                                                          \
+                        .add = !is_tiling(s),                                                      \
+                        .size = sizeof(T),                                                         \
+                        .x = (const char *)x,                                                      \
+                        .y = (const char *)y,                                                      \
+                        .dy = (const char *)dy,                                                    \
+                        .out = (char *)dx});                                                       \
+    }                                                                                              \
+    void kl_average_pool_grad_##name(const kl_pool_shape *s, const T *dy, T *dx)                   \
+    {                                                                                              \
+        run(&(pool_job){.s = s,                                                                    \
+                        .loops = loops_for(is_wide),                                               \
+                        .backward = true,                                                          \
+                        .add = !is_tiling(s),                                                      \
+                        .size = sizeof(T),                                                         \
+                        .dy = (const char *)dy,                                                    \
+                        .out = (char *)dx});                                                       \
+    }
 
-bool kl_max_pool_grad_f32(const kl_pool_shape *s, const float *x, const float *y, const float *dy,
-                          float *dx)
-{
-    return run_backward(s, true, false, x, y, dy, dx);
-}
-
-bool kl_average_pool_grad_f32(const kl_pool_shape *s, const float *dy, float *dx)
-{
-    return run_backward(s, false, false, NULL, NULL, dy, dx);
-}
-
-void kl_max_pool_f64(const kl_pool_shape *s, const double *x, double *y)
-{
-    run_forward(s, true, true, x, y);
-}
-
-void kl_average_pool_f64(const kl_pool_shape *s, const double *x, double *y)
-{
-    run_forward(s, false, true, x, y);
-}
-
-bool kl_max_pool_grad_f64(const kl_pool_shape *s, const double *x, const double *y,
-                          const double *dy, double *dx)
-{
-    return run_backward(s, true, true, x, y, dy, dx);
-}
-
-bool kl_average_pool_grad_f64(const kl_pool_shape *s, const double *dy, double *dx)
-{
-    return run_backward(s, false, true, NULL, NULL, dy, dx);
-}
+DEFINE_POOL(float, f32, false)
+DEFINE_POOL(double, f64, true)

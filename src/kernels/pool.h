@@ -25,17 +25,18 @@ static inline void kl_pool_window(const kl_pool_shape *s, int axis, int64_t o, i
     *end = at + s->window[axis] < s->in[axis] ? at + s->window[axis] : s->in[axis];
 }
 
-/* Places outside the image don't count. The gradients overwrite dx; the maximum's goes to the
-   first of equal places. False with KL_ERROR_MEMORY. */
+/* Places outside the image don't count, and no window lies wholly there. The gradients overwrite
+   dx; the maximum's goes to the first of equal places. Results are the same bit for bit on any
+   number of threads. */
 void kl_max_pool_f32(const kl_pool_shape *s, const float *x, float *y);
 void kl_average_pool_f32(const kl_pool_shape *s, const float *x, float *y);
-bool kl_max_pool_grad_f32(const kl_pool_shape *s, const float *x, const float *y, const float *dy,
+void kl_max_pool_grad_f32(const kl_pool_shape *s, const float *x, const float *y, const float *dy,
                           float *dx);
-bool kl_average_pool_grad_f32(const kl_pool_shape *s, const float *dy, float *dx);
+void kl_average_pool_grad_f32(const kl_pool_shape *s, const float *dy, float *dx);
 void kl_max_pool_f64(const kl_pool_shape *s, const double *x, double *y);
 void kl_average_pool_f64(const kl_pool_shape *s, const double *x, double *y);
-bool kl_max_pool_grad_f64(const kl_pool_shape *s, const double *x, const double *y,
+void kl_max_pool_grad_f64(const kl_pool_shape *s, const double *x, const double *y,
                           const double *dy, double *dx);
-bool kl_average_pool_grad_f64(const kl_pool_shape *s, const double *dy, double *dx);
+void kl_average_pool_grad_f64(const kl_pool_shape *s, const double *dy, double *dx);
 
 #endif

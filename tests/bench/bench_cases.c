@@ -69,12 +69,14 @@ static bool gradient(bench_case *c)
     kl_scope *scope = kl_scope_begin();
     kl_tape *tape = kl_tape_begin();
     kl_tensor *sources[MAX_WEIGHTS], *gradients[MAX_WEIGHTS];
-    kl_tape_watch(tape, c->x);
+    size_t count = 0;
+    if (kl_tensor_dtype(c->x) == KL_FLOAT32) {
+        kl_tape_watch(tape, c->x);
+        sources[count++] = c->x;
+    }
     kl_tensor *y = call(c, true);
     if (y && !c->output_gradient)
         c->output_gradient = kl_retain(kl_ones(KL_FLOAT32, kl_tensor_rank(y), kl_tensor_shape(y)));
-    size_t count = 0;
-    sources[count++] = c->x;
     for (int i = 0; i < kl_layer_trainable_weight_count(c->layer) && count < MAX_WEIGHTS; i++)
         sources[count++] = kl_weight_value(kl_layer_trainable_weight(c->layer, i));
     bool done = y && !kl_tape_gradient(tape, y, count, sources, gradients,

@@ -19,13 +19,14 @@ import recurrent
 
 HERE = pathlib.Path(__file__).resolve().parent
 EXPLAIN = False
+KINDS = ("models", "layers", "kernels")
 TWO_INPUTS = ("Attention", "MultiHeadAttention")
 CHANNELS = re.compile("Conv(?!LSTM)|Pooling|BatchNormalization|GroupNormalization|UpSampling|ZeroPadding|Cropping")
 
 
-def cases_of(table):
+def cases_of(table, kinds):
     """Every row: a name and what the workers are told."""
-    for case in table["models"]:
+    for case in table["models"] if "models" in kinds else ():
         operations = models.expand(case["layers"])
         shared = {"class_name": "Functional", "config": models.keras_config(case), "compile": True,
                   "operations": operations, "input": case["input"],
@@ -33,17 +34,22 @@ def cases_of(table):
         for kind in ("train", "predict"):
             for batch in case[kind]:
                 yield f"{case['name']} {kind} batch {batch}", dict(shared, batch=batch, **{"pass": kind})
-    for case in table["layers"]:
+    for case in table["layers"] if "layers" in kinds else ():
         name, config = case["layer"]
+        first, sizes = case.get("channels_first", False), case["input"]
         shared = {"class_name": name, "config": config, "compile": False, "batch": case["batch"],
-                  "operations": [("op_1", name, config, [0])], "input": case["input"],
+                  "operations": [("op_1", name, config, [0])], "input": sizes,
+                  "integers": case.get("integers", 0), "channels_first": first,
                   "arguments": 2 if name in TWO_INPUTS else 1,
                   "channels_second": bool(CHANNELS.search(name)) and
                   config.get("data_format") != "channels_first"}
+        if first:
+            shared["config"] = dict(config, data_format="channels_first")
+            shared["input"] = sizes[-1:] + sizes[:-1]
         for kind in ("forward", "gradient"):
             text = "forward" if kind == "forward" else "forward+backward"
             yield f"{case['name']} {text}", dict(shared, **{"pass": kind})
-    for case in table["kernels"]:
+    for case in table["kernels"] if "kernels" in kinds else ():
         yield case["name"], case
 
 
@@ -133,6 +139,8 @@ def main():
     parser.add_argument("--recurrent", action="store_true",
                         help="recurrent layers at many sizes instead of the usual rows")
     parser.add_argument("--only", default="", metavar="REGEX", help="rows whose name matches")
+    for kind in KINDS:
+        parser.add_argument(f"--{kind}", action="store_true", help=f"of all rows only the {kind}")
     parser.add_argument("--threads", default="1,2", help="thread counts, one after the other")
     parser.add_argument("--peers", default="torch,compiled,tensorflow,onnx")
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
@@ -148,10 +156,11 @@ def main():
     peers = [p for p in options.peers.split(",") if p]
     if options.quick and "compiled" in peers:
         peers.remove("compiled")
+    kinds = [kind for kind in KINDS if getattr(options, kind)] or KINDS
     table = json.loads((HERE / "cases.json").read_text())
     if options.recurrent:
         table = {"models": [], "layers": recurrent.cases(options.quick), "kernels": []}
-    rows = [(name, case) for name, case in cases_of(table) if re.search(options.only, name)]
+    rows = [(name, case) for name, case in cases_of(table, kinds) if re.search(options.only, name)]
     behind = 0
     for threads in options.threads.split(","):
         arguments = [threads, options.clock]

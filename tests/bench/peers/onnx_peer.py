@@ -16,7 +16,7 @@ class Writer:
     """An ONNX graph under construction; shapes run along, channels second."""
 
     def __init__(self):
-        self.nodes, self.weights, self.count = [], [], 0
+        self.nodes, self.weights, self.count, self.channels_second = [], [], 0, False
 
     def weight(self, *shape, value=None):
         name = f"w{len(self.weights)}"
@@ -59,10 +59,12 @@ def conv(g, name, c, x, shape):
         inputs = [x, g.weight(channels, c["filters"], *kernel), g.weight(c["filters"])]
         return act(g, g.node("ConvTranspose", inputs, strides=stride, pads=pads), c), \
             [shape[0], c["filters"]] + out
-    pads = same(shape[2:], kernel, stride) if padded else [0] * 2 * rank
+    dilation, group = c.get("dilation_rate", [1] * rank), c.get("groups", 1)
+    spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation)]
+    pads = same(shape[2:], spans, stride) if padded else [0] * 2 * rank
     out = [(s + p + q - k) // t + 1 for s, p, q, k, t in
-           zip(shape[2:], pads[:rank], pads[rank:], kernel, stride)]
-    filters, group = c.get("filters"), 1
+           zip(shape[2:], pads[:rank], pads[rank:], spans, stride)]
+    filters = c.get("filters")
     if name.startswith(("Depthwise", "Separable")):
         x = g.node("Conv", [x, g.weight(channels, 1, *kernel)], group=channels, strides=stride, pads=pads)
         if filters is None:
@@ -71,11 +73,12 @@ def conv(g, name, c, x, shape):
     inputs = [x, g.weight(filters, channels // group, *kernel)]
     if c.get("use_bias", True):
         inputs.append(g.weight(filters))
-    return act(g, g.node("Conv", inputs, strides=stride, pads=pads), c), [shape[0], filters] + out
+    y = g.node("Conv", inputs, strides=stride, pads=pads, dilations=dilation, group=group)
+    return act(g, y, c), [shape[0], filters] + out
 
 
 def pool(g, name, c, x, shape):
-    if name == "GlobalAveragePooling1D":
+    if name == "GlobalAveragePooling1D" and not g.channels_second:
         return g.node("ReduceMean", [x, g.ints(1)], keepdims=0), [shape[0], shape[2]]
     if name.startswith("Global"):
         kind = "GlobalAveragePool" if "Average" in name else "GlobalMaxPool"
@@ -187,12 +190,13 @@ def prepare(case):
     if "gemm" in case or case["pass"] not in ("predict", "forward"):
         raise Skip("inference only")
     shape = [case["batch"]] + case["input"]
-    if case["channels_second"]:
+    if case["channels_second"] and not case.get("channels_first"):
         shape = [shape[0], shape[-1]] + shape[1:-1]
     integers = case.get("integers")
     x = (np.random.randint(0, integers, shape).astype("int64") if integers
          else np.random.uniform(-1, 1, shape).astype("float32"))
     g, values = Writer(), [("x", shape)]
+    g.channels_second = case["channels_second"]
     for _, name, config, inputs in case["operations"]:
         values.append(write(g, name, config, [values[i][0] for i in inputs], values[inputs[0]][1]))
     kind = TensorProto.INT64 if integers else TensorProto.FLOAT

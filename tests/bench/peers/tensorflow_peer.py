@@ -71,14 +71,15 @@ def prepare(case):
             return value
         return lambda: step(x, labels)
     gradient = tf.ones_like(output)
+    watched = [x] if x.dtype.is_floating else []
 
     # The output is returned too, or the graph would leave out the forward of linear layers.
     @tf.function
     def back(x, gradient):
         with tf.GradientTape() as tape:
-            tape.watch(x)
+            tape.watch([x] if watched else [])
             y = apply(x, True)
-        return y, tape.gradient(y, [x] + [v.value for v in sources], gradient)
+        return y, tape.gradient(y, ([x] if watched else []) + [v.value for v in sources], gradient)
     return lambda: back(x, gradient)
 
 

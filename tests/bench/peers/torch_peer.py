@@ -120,7 +120,8 @@ def convolution(name, c, channels):
         return Layer(nn.Sequential(
             conv(channels, channels, kernel, stride, pads(c, rank), groups=channels, bias=False),
             conv(channels, c["filters"], 1, bias=bias)), c)
-    return Layer(conv(channels, c["filters"], kernel, stride, pads(c, rank), bias=bias), c)
+    rest = {"dilation": tuple(c.get("dilation_rate", [1] * rank)), "groups": c.get("groups", 1)}
+    return Layer(conv(channels, c["filters"], kernel, stride, pads(c, rank), bias=bias, **rest), c)
 
 
 def pooling(name, c):
@@ -204,7 +205,7 @@ def make(name, c, x):
 
 
 class Graph(nn.Module):
-    def __init__(self, operations, x, logits):
+    def __init__(self, operations, x, logits, channels_last=True):
         super().__init__()
         self.inputs = [inputs for *_, inputs in operations]
         self.steps = nn.ModuleList()
@@ -213,8 +214,9 @@ class Graph(nn.Module):
             for i, (_, name, config, inputs) in enumerate(operations):
                 if logits and i == len(operations) - 1:
                     config = dict(config, activation=None)
-                module = make(name, config, values[inputs[0]]).to(memory_format=torch.channels_last) \
-                    if x.dim() == 4 else make(name, config, values[inputs[0]])
+                module = make(name, config, values[inputs[0]])
+                if x.dim() == 4 and channels_last:
+                    module = module.to(memory_format=torch.channels_last)
                 self.steps.append(module)
                 values.append(module(*[values[k] for k in inputs]))
 
@@ -230,6 +232,8 @@ def numbers(case):
     if case.get("integers"):
         return torch.randint(0, case["integers"], shape)
     channels_second = case["channels_second"]
+    if case.get("channels_first"):
+        return torch.randn(shape)
     if channels_second:
         shape = [shape[0], shape[-1]] + shape[1:-1]
     x = torch.randn(shape)
@@ -256,7 +260,7 @@ def prepare(case):
     if COMPILE and "pass" in case and case["pass"] in ("forward", "gradient") and not case["compile"]:
         raise Skip("a single layer")
     x, kind = numbers(case), case["pass"]
-    model = Graph(case["operations"], x, kind == "train")
+    model = Graph(case["operations"], x, kind == "train", not case.get("channels_first"))
     model.train(kind in ("train", "gradient"))
     call = torch.compile(model) if COMPILE else model
     if kind in ("predict", "forward"):
@@ -273,9 +277,10 @@ def prepare(case):
             F.cross_entropy(call(x), labels).backward()
             adam.step()
         return step
-    x.requires_grad_(True)
+    sources = list(model.parameters())
+    if x.is_floating_point():
+        sources.insert(0, x.requires_grad_(True))
     gradient = torch.ones_like(model(x))
-    sources = [x] + list(model.parameters())
 
     def back():
         torch.autograd.grad(call(x), sources, gradient)
