@@ -1,5 +1,7 @@
 #include "ops/common.h"
 
+#include "kernels/transpose.h"
+
 /* Keras's order: a later one wins. */
 static int rank_of(kl_dtype dtype)
 {
@@ -87,6 +89,32 @@ void kl_drop(kl_tensor *tensor)
     kl_release(kl_scope_detach(tensor));
 }
 
+/* A contiguous copy of matrices that are transposed in memory; NULL without an error if x is of
+   another form. */
+static kl_tensor *transposed_copy(const kl_tensor *x)
+{
+    int64_t dense[KL_MAX_RANK];
+    const int64_t *strides[] = {dense, x->strides};
+    kl_iter it;
+    kl_c_strides(x->rank, x->shape, dense);
+    kl_iter_begin(&it, x->rank, x->shape, 2, strides);
+    int rows = it.rank - 1;
+    if (!x->buffer || !x->size || rows < 0 || rows > 1 || it.strides[1][rows] != 1)
+        return NULL;
+    kl_tensor *y = kl_empty((kl_dtype)x->dtype, x->rank, x->shape);
+    if (!y)
+        return NULL;
+    kl_transposition t = {.batch = rows ? it.shape[0] : 1,
+                          .rows = it.shape[rows],
+                          .cols = it.inner,
+                          .in_batch = rows ? it.strides[1][0] : 0,
+                          .in_col = it.inner_stride[1],
+                          .in = x->data,
+                          .out = y->data};
+    (kl_is_wide(x) ? kl_transpose_64 : kl_transpose_32)(&t);
+    return y;
+}
+
 kl_tensor *kl_dense_values(kl_tensor *x)
 {
     if (x->dtype != KL_FLOAT32 && x->dtype != KL_FLOAT64) {
@@ -94,7 +122,30 @@ kl_tensor *kl_dense_values(kl_tensor *x)
                  kl_dtype_name((kl_dtype)x->dtype));
         return NULL;
     }
-    return x->contiguous ? x : kl_contiguous(x);
+    if (x->contiguous)
+        return x;
+    kl_tensor *copy = transposed_copy(x);
+    return copy ? copy : kl_contiguous(x);
+}
+
+static kl_status pack_forward(kl_op_frame *f)
+{
+    f->out[0] = kl_dense_values(f->in[0]);
+    return f->out[0] ? KL_OK : kl_last_status();
+}
+
+static kl_status pack_backward(kl_op_frame *f)
+{
+    f->din[0] = f->dout[0];
+    return KL_OK;
+}
+
+static const kl_op pack_op = {
+    .size = sizeof(kl_op), .name = "pack", .forward = pack_forward, .backward = pack_backward};
+
+kl_tensor *kl_op_pack(kl_tensor *x)
+{
+    return !x || x->contiguous || x->symbol || !x->buffer ? x : kl_run1(&pack_op, NULL, 1, &x, 0);
 }
 
 void kl_drop_copy(kl_tensor *copy, const kl_tensor *of)

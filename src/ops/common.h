@@ -28,6 +28,8 @@ kl_tensor *kl_run1(const kl_op *op, const void *attrs, int inputs, kl_tensor *co
 /* x itself if it is float32 or float64 in C order, else a contiguous copy, which the open scope or
    kl_drop_copy() frees. */
 kl_tensor *kl_dense_values(kl_tensor *x);
+/* x itself or a contiguous copy, recorded: for values that more than one op reads. NULL passes. */
+kl_tensor *kl_op_pack(kl_tensor *x);
 /* Frees what kl_dense_values(of) gave, unless that is `of` itself. */
 void kl_drop_copy(kl_tensor *copy, const kl_tensor *of);
 static inline bool kl_is_wide(const kl_tensor *x)

@@ -146,6 +146,7 @@ static kl_status conv_backward(kl_op_frame *f)
     kl_conv_shape s;
     kl_status status = fill_shape(f->in[0], f->in[1], a, &s);
     kl_tensor *dz = status ? NULL : kl_fused_back(a->fused, f->out[0], f->dout[0]);
+    dz = kl_op_pack(dz);
     if (!dz)
         return status ? status : kl_last_status();
     int spatial = dz->rank - 2;
@@ -226,7 +227,7 @@ static kl_status read_options(const kl_conv_options *options, conv_attrs *a)
 /* Channels to the last axis, and back. */
 static kl_tensor *channels_last(kl_tensor *x)
 {
-    return kl_op_move_axis(x, 1, -1);
+    return kl_op_pack(kl_op_move_axis(x, 1, -1));
 }
 
 /* An activation that looks along an axis sees the layout that the caller sees. */
@@ -354,9 +355,9 @@ static kl_status transposed_forward(kl_op_frame *f)
 /* Back through it: a convolution of dy, and the kernel gradient with dy as the image. */
 static kl_status transposed_backward(kl_op_frame *f)
 {
-    kl_tensor *x = f->in[0], *w = f->in[1], *dy = f->dout[0];
+    kl_tensor *x = f->in[0], *w = f->in[1], *dy = kl_op_pack(f->dout[0]);
     kl_conv_shape s;
-    kl_status status = fill_transposed(x, w, f->attrs, &s);
+    kl_status status = dy ? fill_transposed(x, w, f->attrs, &s) : kl_last_status();
     if (status)
         return status;
     if (f->needs[0] && !put(f, 0, kl_conv_apply(KL_CONV_OUTPUT, &s, dy->rank - 2, dy, w)))

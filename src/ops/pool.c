@@ -236,7 +236,7 @@ static kl_tensor *run(kl_tensor *x, const kl_pool_options *o, bool maximum)
         }
     }
     kl_scope *scope = kl_scope_begin();
-    kl_tensor *in = o->channels_first ? kl_op_move_axis(x, 1, -1) : x;
+    kl_tensor *in = o->channels_first ? kl_op_pack(kl_op_move_axis(x, 1, -1)) : x;
     kl_tensor *y = kl_run1(maximum ? &max_pool_op : &average_pool_op, &a, 1, &in, 0);
     if (y && o->channels_first)
         y = kl_op_move_axis(y, -1, 1);
