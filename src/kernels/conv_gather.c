@@ -352,6 +352,8 @@ static void run_item(void *arg, int64_t chunk)
                 .accumulate = pass > 0,
                 .relu = x->relu && pass == passes - 1,
             };
+            if (x->depthwise)
+                t.k = passes == 1 ? last : 0;
             if (x->narrow)
                 run_narrow(x, &t, group, pixels, taps_at, b_outer);
             else

@@ -53,9 +53,93 @@ __attribute__((always_inline)) static inline void NAME(depthwise_tile)(const kl_
     }
 }
 
-#define DEPTHWISE(pixels)                                                                          \
+enum { NAME(AHEAD) = 16, NAME(ALONG) = 4 }; /* pixels */
+
+#ifndef LEAN
+/* ALONG pixels of a row, `stride` taps apart, two vectors of channels from `from` on, under rows of
+   `taps` taps: a place of the image is read once for all pixels that see it. Taps are added in the
+   same order as by depthwise_tile. */
+__attribute__((always_inline)) static inline void NAME(depthwise_along)(const kl_tile *t,
+                                                                        int64_t pixel, int64_t from,
+                                                                        const int stride,
+                                                                        const int taps)
+{
+    V acc[NAME(ALONG)][2], w[8][2];
+    const T *a = (const T *)t->a + t->a_rows[pixel] + from, *b = (const T *)t->b + from;
+    int64_t step = (t->a_rows[pixel + 1] - t->a_rows[pixel]) / stride;
+    KL_UNROLL
+    for (int v = 0; v < 2; v++) {
+        V start = t->bias ? LOAD((const T *)t->bias + from + v * LANES) : (V){0};
+        KL_UNROLL
+        for (int p = 0; p < NAME(ALONG); p++)
+            acc[p][v] = start;
+    }
+    for (int64_t o = 0; o < t->outer; o += taps) {
+        const T *at = a + t->a_outer[o];
+        KL_UNROLL
+        for (int k = 0; k < 2 * taps; k++)
+            w[k / 2][k % 2] = LOAD(b + t->b_outer[o + k / 2] + k % 2 * LANES);
+        KL_UNROLL
+        for (int j = 0; j < (NAME(ALONG) - 1) * stride + taps; j++, at += step) {
+            KL_UNROLL
+            for (int v = 0; v < 2; v++) {
+                V x = LOAD(at + v * LANES);
+                KL_UNROLL
+                for (int k = 0; k < taps; k++)
+                    if (j >= k && (j - k) % stride == 0 && (j - k) / stride < NAME(ALONG))
+                        acc[(j - k) / stride][v] += w[k][v] * x;
+            }
+        }
+    }
+    KL_UNROLL
+    for (int p = 0; p < NAME(ALONG); p++) {
+        T *c = (T *)t->c + t->c_rows[pixel + p] + from;
+        KL_UNROLL
+        for (int v = 0; v < 2; v++)
+            STORE(c + v * LANES, t->relu ? NAME(relu)(acc[p][v]) : acc[p][v]);
+    }
+}
+
+#define ALONG(stride, taps)                                                                        \
+    case taps * 4 + stride:                                                                        \
+        for (; c + 2 * LANES <= t->cols; c += 2 * LANES)                                           \
+            NAME(depthwise_along)(t, pixel, c, stride, taps);                                      \
+        break
+
+/* Returns how many channels it has done. */
+static int64_t NAME(depthwise_row)(const kl_tile *t, int64_t pixel, int64_t stride)
+{
+    int64_t c = 0;
+    switch (t->k * 4 + stride) {
+        ALONG(1, 1);
+        ALONG(1, 2);
+        ALONG(1, 3);
+        ALONG(1, 5);
+        ALONG(2, 3);
+        ALONG(2, 5);
+    default:
+        break;
+    }
+    return c;
+}
+
+/* Stride of the ALONG pixels from `pixel` on in taps, or 0 if they lie otherwise. */
+static int64_t NAME(stride_of)(const kl_tile *t, int64_t pixel)
+{
+    if (!t->k || t->accumulate)
+        return 0;
+    int64_t step = t->a_rows[pixel + 1] - t->a_rows[pixel];
+    int64_t tap = t->k > 1 ? t->a_outer[1] - t->a_outer[0] : step;
+    for (int i = 2; i < NAME(ALONG); i++)
+        if (t->a_rows[pixel + i] - t->a_rows[pixel + i - 1] != step)
+            return 0;
+    return step == tap ? 1 : step == 2 * tap ? 2 : 0;
+}
+#endif
+
+#define DEPTHWISE(pixels, first)                                                                   \
     do {                                                                                           \
-        int64_t c = 0;                                                                             \
+        int64_t c = (first);                                                                       \
         for (; c + 2 * LANES <= t->cols; c += 2 * LANES)                                           \
             NAME(depthwise_tile)(t, pixel, c, pixels, 2, 0);                                       \
         for (; c + LANES <= t->cols; c += LANES)                                                   \
@@ -64,23 +148,34 @@ __attribute__((always_inline)) static inline void NAME(depthwise_tile)(const kl_
             NAME(depthwise_tile)(t, pixel, c, pixels, 1, t->cols - c);                             \
     } while (0)
 
-enum { NAME(AHEAD) = 16 }; /* pixels */
+/* Brings near what pixels [from, to) are the first to read: the last tap's, or with a stride of 2
+   the two last rows of taps, and all places from one pixel to the next. */
+static inline void NAME(depthwise_ahead)(const kl_tile *t, int64_t from, int64_t to, int64_t stride)
+{
+    int64_t rows = stride == 2 && t->outer > t->k ? 2 : t->outer > 0;
+    int64_t length = stride == 2 ? 2 * t->cols : t->cols;
+    for (int64_t p = from; p < to; p++)
+        for (int64_t r = 0; r < rows; r++) {
+            const T *next = (const T *)t->a + t->a_rows[p] + t->a_outer[t->outer - 1 - r * t->k];
+            for (int64_t c = 0; c < length; c += 64 / (int64_t)sizeof(T))
+                __builtin_prefetch(next + c, 0, 3);
+        }
+}
 
 static void NAME(depthwise)(const kl_tile *t, int64_t pixels)
 {
     int64_t pixel = 0;
     for (; pixel + 4 <= pixels; pixel += 4) {
-        /* The last tap is the first to reach new rows of the image. */
-        for (int64_t p = pixel + NAME(AHEAD); t->outer && p < pixel + NAME(AHEAD) + 4 && p < pixels;
-             p++) {
-            const T *next = (const T *)t->a + t->a_rows[p] + t->a_outer[t->outer - 1];
-            for (int64_t c = 0; c < t->cols; c += 64 / (int64_t)sizeof(T))
-                __builtin_prefetch(next + c, 0, 3);
-        }
-        DEPTHWISE(4);
+        int64_t done = 0, stride = 1, ahead = pixel + NAME(AHEAD);
+#ifndef LEAN
+        stride = NAME(stride_of)(t, pixel);
+        done = NAME(depthwise_row)(t, pixel, stride);
+#endif
+        NAME(depthwise_ahead)(t, ahead, ahead + 4 < pixels ? ahead + 4 : pixels, stride);
+        DEPTHWISE(4, done);
     }
     for (; pixel < pixels; pixel++)
-        DEPTHWISE(1);
+        DEPTHWISE(1, 0);
 }
 
 /* The sums of `taps` taps for one vector of channels. */
@@ -152,3 +247,4 @@ static void NAME(depthwise_grad)(const kl_tile *t, int64_t taps)
 
 #undef DEPTHWISE
 #undef DEPTHWISE_SUMS
+#undef ALONG

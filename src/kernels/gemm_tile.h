@@ -85,7 +85,8 @@ typedef struct kl_tile_set {
     void (*narrow)(const kl_tile *t, int64_t pixels);
     /* Channel by channel, for p < pixels and c < cols:
        C[c_rows[p] + c] = epilogue(sum over o < outer of A[a_rows[p] + a_outer[o] + c] *
-                                   B[b_outer[o] + c] + bias[c] + C[c_rows[p] + c]) */
+                                   B[b_outer[o] + c] + bias[c] + C[c_rows[p] + c])
+       The taps are rows of k taps evenly apart each, or else k is 0. */
     void (*depthwise)(const kl_tile *t, int64_t pixels);
     /* C[c_rows[r] + c] (+)= sum over o < outer and j < k of A[a_rows[r] + a_outer[o] + j * a_col +
        c] * B[b_outer[o] + j * b_row + c] for r < taps and c < cols */
