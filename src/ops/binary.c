@@ -1,6 +1,7 @@
 /* Functions of two tensors with broadcasting: arithmetic, comparison, logic. */
 #include <string.h>
 
+#include "base/pool.h"
 #include "base/thread_pool.h"
 #include "kernels/elementwise.h"
 #include "ops/common.h"
@@ -46,7 +47,45 @@ typedef struct binary_job {
     const char *a, *b;
     char *out;
     int64_t in_size, out_size;
+    char *repeated; /* a short row of b, so often in turn that many rows of a go as one; or NULL */
+    int64_t repeats;
 } binary_job;
+
+enum { REPEATED = 4096 }; /* elements */
+
+/* Rows [row, end) of a with the repeated row of b. */
+static void repeated_rows(const binary_job *job, int64_t row, int64_t end)
+{
+    int64_t inner = job->it.inner, at = row * inner, last = end * inner;
+    for (int64_t step = inner * job->repeats; at < last; at += step)
+        job->loop(job->kernel, job->dtype, step < last - at ? step : last - at,
+                  job->a + at * job->in_size, 1, job->repeated, 1, job->out + at * job->out_size);
+}
+
+/* Whether each row of a contiguous a meets the same short row of b. */
+static bool meets_one_row(const kl_iter *it)
+{
+    if (it->rank != 1 || it->inner < 2 || it->inner > REPEATED / 8 || it->outer < 8)
+        return false;
+    for (int k = 0; k < 3; k++)
+        if (it->inner_stride[k] != 1 || it->strides[k][0] != (k == 2 ? 0 : it->inner))
+            return false;
+    return true;
+}
+
+/* Without memory for it rows go one by one. */
+static void repeat_row(binary_job *job)
+{
+    if (!meets_one_row(&job->it))
+        return;
+    size_t bytes = (size_t)(job->it.inner * job->in_size);
+    job->repeats = REPEATED / job->it.inner;
+    if (job->repeats > job->it.outer)
+        job->repeats = job->it.outer;
+    job->repeated = kl_block_alloc(bytes * (size_t)job->repeats);
+    for (int64_t i = 0; job->repeated && i < job->repeats; i++)
+        memcpy(job->repeated + (size_t)i * bytes, job->b, bytes);
+}
 
 static void binary_chunk(void *arg, int64_t chunk)
 {
@@ -59,6 +98,10 @@ static void binary_chunk(void *arg, int64_t chunk)
                   job->a + run * it.inner_stride[1] * job->in_size, it.inner_stride[1],
                   job->b + run * it.inner_stride[2] * job->in_size, it.inner_stride[2],
                   job->out + run * job->out_size);
+        return;
+    }
+    if (job->repeated) {
+        repeated_rows(job, run, end);
         return;
     }
     kl_iter_seek(&it, run);
@@ -84,12 +127,14 @@ static void run_binary(binary_job *job, const kl_tensor *a, const kl_tensor *b, 
     job->out_size = (int64_t)kl_dtype_size((kl_dtype)out->dtype);
     if (!out->size)
         return;
+    repeat_row(job);
     job->split = job->it.outer == 1 ? kl_split_make(job->it.inner, GRAIN)
                                     : kl_split_make(job->it.outer, GRAIN / (job->it.inner + 1) + 1);
     if (job->split.chunks == 1)
         binary_chunk(job, 0);
     else
         kl_parallel_for(job->split.chunks, binary_chunk, job);
+    kl_block_free(job->repeated);
 }
 
 static void arithmetic_loop(int kernel, kl_dtype dtype, int64_t n, const char *a, int64_t sa,
@@ -179,7 +224,7 @@ static kl_status forward_with(kl_op_frame *f, loop_function *loop, bool to_bool)
              b->size == out->size, out->data);
         return KL_OK;
     }
-    binary_job job;
+    binary_job job = {.repeated = NULL};
     job.kernel = row->kernel;
     job.dtype = (kl_dtype)a->dtype;
     job.loop = loop;
