@@ -188,10 +188,11 @@ static void read_chunk(void *arg, int64_t chunk)
 static void put_chunk(void *arg, int64_t chunk)
 {
     const encode_job *job = arg;
-    const int64_t *ids = job->chunks[chunk].at;
+    /* A chunk of texts without tokens has no ids. */
+    const int64_t none = 0, *ids = job->chunks[chunk].at ? job->chunks[chunk].at : &none;
     int64_t from = 0, end = kl_split_begin(job->split, chunk + 1);
     for (int64_t i = kl_split_begin(job->split, chunk); i < end; i++) {
-        put_row(job, i, ids ? ids + from : NULL, job->ends[i] - from);
+        put_row(job, i, ids + from, job->ends[i] - from);
         from = job->ends[i];
     }
 }
