@@ -1,5 +1,6 @@
 #include "kernels/elementwise.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -63,13 +64,44 @@ static bool has_large_turns(int64_t n, const float *x)
     return most > limit_bits;
 }
 
-/* Sine and cosine, or their derivatives, where some arguments are too large for the vector form:
-   those by the C library, so that each value depends on its argument alone. */
-static void turn_some(const unary_job *job, int64_t n, const float *x, const float *dy, float *out)
+/* Whether the vector form of x^y is right. */
+static bool is_plain_power(float x, float y)
+{
+    return x > 0 && x <= FLT_MAX && fabsf(y) <= FLT_MAX;
+}
+
+static bool is_special(const unary_job *job, float x)
+{
+    return job->op == KL_UNARY_POW_SCALAR ? !is_plain_power(x, (float)job->params->p)
+                                          : !(fabsf(x) <= KL_UNARY_MOST_TURN);
+}
+
+static bool has_special(const unary_job *job, int64_t n, const float *x)
+{
+    if (job->op == KL_UNARY_SIN || job->op == KL_UNARY_COS)
+        return has_large_turns(n, x);
+    bool special = false;
+    for (int64_t i = 0; job->op == KL_UNARY_POW_SCALAR && i < n; i++)
+        special |= is_special(job, x[i]);
+    return special;
+}
+
+static float by_library(const unary_job *job, float x, float dy)
+{
+    const float p = (float)job->params->p;
+    if (job->op == KL_UNARY_POW_SCALAR)
+        return job->backward ? dy * (p * powf(x, p - 1)) : powf(x, p);
+    if (job->op == KL_UNARY_SIN)
+        return job->backward ? dy * cosf(x) : sinf(x);
+    return job->backward ? dy * -sinf(x) : cosf(x);
+}
+
+/* Where some arguments are beyond what the vector form is right for: those by the C library, so
+   that each value depends on its argument alone. */
+static void special_part(const unary_job *job, int64_t n, const float *x, const float *dy,
+                         float *out)
 {
     const kl_elementwise_table *k = kl_elementwise_kernels();
-    const bool sine = (job->op == KL_UNARY_SIN) != job->backward;
-    const float sign = job->backward && job->op == KL_UNARY_COS ? -1 : 1;
     for (int64_t at = 0; at < n; at += KL_UNARY_WHOLE) {
         float part[KL_UNARY_WHOLE], from[KL_UNARY_WHOLE] = {0};
         memcpy(part, x + at, sizeof part);
@@ -80,9 +112,8 @@ static void turn_some(const unary_job *job, int64_t n, const float *x, const flo
         else
             k->unary_f32[job->op](job->params, KL_UNARY_WHOLE, part, out + at);
         for (int i = 0; i < KL_UNARY_WHOLE; i++)
-            if (!(fabsf(part[i]) <= KL_UNARY_MOST_TURN))
-                out[at + i] =
-                    (sine ? sinf(part[i]) : cosf(part[i])) * (job->backward ? sign * from[i] : 1);
+            if (is_special(job, part[i]))
+                out[at + i] = by_library(job, part[i], from[i]);
     }
 }
 
@@ -90,8 +121,8 @@ static void single_part(const unary_job *job, int64_t n, const float *x, const f
                         const float *dy, float *out)
 {
     const kl_elementwise_table *k = kl_elementwise_kernels();
-    if ((job->op == KL_UNARY_SIN || job->op == KL_UNARY_COS) && has_large_turns(n, x))
-        turn_some(job, n, x, dy, out);
+    if (has_special(job, n, x))
+        special_part(job, n, x, dy, out);
     else if (job->backward)
         k->grad_f32[job->op](job->params, n, x, y, dy, out);
     else
@@ -175,10 +206,38 @@ void kl_unary_grad_f64(kl_unary op, const kl_unary_params *params, int64_t n, co
     run_unary(&job, n);
 }
 
+/* The same for powers of arrays. */
+static void powers(int64_t n, const float *a, int64_t sa, const float *b, int64_t sb, float *out)
+{
+    const kl_elementwise_table *k = kl_elementwise_kernels();
+    bool special = false;
+    for (int64_t i = 0; i < n; i++)
+        special |= !is_plain_power(a[i * sa], b[i * sb]);
+    if (!special) {
+        k->binary_f32[KL_BINARY_POW](n, a, sa, b, sb, out);
+        return;
+    }
+    for (int64_t at = 0; at < n; at += KL_UNARY_WHOLE) {
+        float x[KL_UNARY_WHOLE], y[KL_UNARY_WHOLE];
+        int64_t m = n - at < KL_UNARY_WHOLE ? n - at : KL_UNARY_WHOLE;
+        for (int64_t i = 0; i < m; i++) {
+            x[i] = a[(at + i) * sa];
+            y[i] = b[(at + i) * sb];
+        }
+        k->binary_f32[KL_BINARY_POW](m, x, 1, y, 1, out + at);
+        for (int64_t i = 0; i < m; i++)
+            if (!is_plain_power(x[i], y[i]))
+                out[at + i] = powf(x[i], y[i]);
+    }
+}
+
 void kl_binary_f32(kl_binary op, int64_t n, const float *a, int64_t sa, const float *b, int64_t sb,
                    float *out)
 {
-    kl_elementwise_kernels()->binary_f32[op](n, a, sa, b, sb, out);
+    if (op == KL_BINARY_POW)
+        powers(n, a, sa, b, sb, out);
+    else
+        kl_elementwise_kernels()->binary_f32[op](n, a, sa, b, sb, out);
 }
 
 void kl_binary_f64(kl_binary op, int64_t n, const double *a, int64_t sa, const double *b,

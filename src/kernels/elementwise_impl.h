@@ -61,7 +61,7 @@ MATH(m_ceil, ceilf, ceil)
 
 V_INLINE float m_pow_f(float x, float y)
 {
-    return powf(x, y);
+    return v_pow(x, y);
 }
 V_INLINE double m_pow_d(double x, double y)
 {

@@ -32,7 +32,6 @@ static inline bool kl_unary_is_scalar(kl_unary op)
     case KL_UNARY_ASINH:
     case KL_UNARY_ACOSH:
     case KL_UNARY_ATANH:
-    case KL_UNARY_POW_SCALAR:
         return true;
     default:
         return false;
@@ -42,7 +41,7 @@ static inline bool kl_unary_is_scalar(kl_unary op)
 /* The same of functions of two numbers. */
 static inline bool kl_binary_is_scalar(kl_binary op)
 {
-    return op == KL_BINARY_MOD || op == KL_BINARY_POW || op == KL_BINARY_ATAN2;
+    return op == KL_BINARY_MOD || op == KL_BINARY_ATAN2;
 }
 
 /* The functions on float64 are in the portable table alone. */

@@ -133,6 +133,50 @@ static void polynomials_are_accurate_here(void)
 }
 ON_EVERY_ISA(polynomials_are_accurate)
 
+/* Powers against libm's in double, special ones among them, which must not change the others. */
+static void powers_are_accurate_here(void)
+{
+    static const float special[] = {0,    -0.f,     1,         -1,  2,       -3,
+                                    0.5f, INFINITY, -INFINITY, NAN, FLT_MAX, 1e-45f};
+    enum { SPECIALS = sizeof special / sizeof *special, COUNT = 5000 };
+    float x[COUNT], y[COUNT], z[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        x[i] = (float)exp2(uniform(-149, 128));
+        y[i] = (float)(uniform(-160, 160) / (i % 3 ? 40 : log2((double)x[i])));
+    }
+    kl_binary_f32(KL_BINARY_POW, COUNT, x, 1, y, 1, z);
+    for (int i = 0; i < COUNT; i++) {
+        double want = pow((double)x[i], (double)y[i]), got = z[i];
+        float near = (float)want;
+        double ulp = isinf(near) ? 2e31 : fmax(nextafterf(near, INFINITY) - (double)near, 1e-45);
+        if (!(near == z[i] || fabs(got - want) <= 1.01 * ulp))
+            fail_msg("%s: %.9g^%.9g is %.9g, not %.9g", kl_kernel_isa(), (double)x[i], (double)y[i],
+                     got, want);
+    }
+    for (int i = 0; i < SPECIALS; i++)
+        for (int k = 0; k < SPECIALS; k++) {
+            float a[20], b[20], c[20];
+            memcpy(a, x, sizeof a);
+            memcpy(b, y, sizeof b);
+            a[(i + k) % 20] = special[i];
+            b[(i + k) % 20] = special[k];
+            kl_binary_f32(KL_BINARY_POW, 20, a, 1, b, 1, c);
+            for (int j = 0; j < 20; j++) {
+                float want = j == (i + k) % 20 ? powf(special[i], special[k]) : z[j];
+                if (!(c[j] == want || (want != want && c[j] != c[j]) ||
+                      fabsf(c[j] - want) <= 2e-7f * fabsf(want)))
+                    fail_msg("%s: %.9g^%.9g is %.9g, not %.9g", kl_kernel_isa(), (double)a[j],
+                             (double)b[j], (double)c[j], (double)want);
+            }
+            kl_unary_params p = {special[k], 0, 0};
+            kl_unary_f32(KL_UNARY_POW_SCALAR, &p, 20, a, c);
+            float want = powf(special[i], special[k]), got = c[(i + k) % 20];
+            assert_true(got == want || (want != want && got != got) ||
+                        fabsf(got - want) <= 2e-7f * fabsf(want));
+        }
+}
+ON_EVERY_ISA(powers_are_accurate)
+
 /* float32 beside float64 for every function, in the range where networks live. */
 static void float_agrees_with_double_here(void)
 {
@@ -400,6 +444,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(polynomials_are_accurate),
+        cmocka_unit_test(powers_are_accurate),
         cmocka_unit_test(float_agrees_with_double),
         cmocka_unit_test(gradients_are_central_differences),
         cmocka_unit_test(values_do_not_depend_on_their_place),

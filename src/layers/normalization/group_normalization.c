@@ -11,7 +11,7 @@ typedef struct group_norm_state {
 static const kl_field group_norm_fields[] = {
     {"groups", KL_FIELD_INT, ARG(groups), "32",
      .doc = "how many groups the channels are divided into; -1: as many as channels", .min = -1,
-     .max = 1e9},
+     .max = 2147483647},
     {"axis", KL_FIELD_INT, ARG(axis), "-1", .doc = "the channels' axis", .min = -KL_MAX_RANK,
      .max = KL_MAX_RANK - 1},
     {"epsilon", KL_FIELD_FLOAT, ARG(epsilon), "0.001", .doc = "added to the variance", .min = 0,

@@ -14,7 +14,8 @@ static const kl_field spectral_norm_fields[] = {
     {"layer", KL_FIELD_LAYER, offsetof(kl_spectral_normalization_args, layer),
      .doc = "a layer with a kernel or embeddings", .flags = KL_FIELD_REQUIRED},
     {"power_iterations", KL_FIELD_INT, offsetof(kl_spectral_normalization_args, power_iterations),
-     "1", .doc = "steps towards the largest singular value, a training call", .min = 1, .max = 1e6},
+     "1", .doc = "steps towards the largest singular value, a training call", .min = 1,
+     .max = 2147483647},
     {0}};
 
 static kl_layer *wrapped(const kl_layer *self)
