@@ -189,6 +189,25 @@ int64_t kl_string_table_add(kl_string_table *table, const char *text, size_t len
 
 enum { AHEAD = 32 };
 
+/* Long strings of large tables are far away themselves. */
+enum { FAR = 8192 };
+
+static void fetch_long(const kl_string_table *table, size_t count, const string_key keys[AHEAD])
+{
+    size_t last = table->slot_count - 1;
+    const kl_string *held[AHEAD];
+    size_t most = 0;
+    for (size_t i = 0; i < count; i++) {
+        const kl_string_slot *slot = &table->slots[(size_t)keys[i].hash & last];
+        if (keys[i].tag <= SHORT || slot->word != keys[i].word || !slot->number)
+            continue;
+        held[most] = &table->keys[slot->number - 1];
+        __builtin_prefetch(held[most++]);
+    }
+    for (size_t i = 0; i < most; i++)
+        __builtin_prefetch(held[i]->at);
+}
+
 static size_t prepare(const kl_string_table *table, const kl_string *texts, size_t count,
                       string_key keys[AHEAD])
 {
@@ -198,6 +217,8 @@ static size_t prepare(const kl_string_table *table, const kl_string *texts, size
         if (table->slot_count)
             __builtin_prefetch(&table->slots[(size_t)keys[i].hash & (table->slot_count - 1)]);
     }
+    if (table->count > FAR)
+        fetch_long(table, most, keys);
     return most;
 }
 

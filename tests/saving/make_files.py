@@ -6,18 +6,26 @@ import os
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "files")
 
 
 def keep(name, model, inputs):
     model.save(os.path.join(HERE, name + ".keras"))
-    outputs = model.predict(inputs, verbose=0)
+    if any(a.dtype == object for a in inputs):
+        outputs = [np.asarray(a) for a in model([tf.constant(a.tolist(), dtype) for a, dtype in
+                                                 zip(inputs, ["string" if a.dtype == object
+                                                              else a.dtype for a in inputs])])]
+    else:
+        outputs = model.predict(inputs, verbose=0)
     outputs = outputs if isinstance(outputs, list) else [outputs]
     inputs = inputs if isinstance(inputs, list) else [inputs]
 
     def tensor(a):
-        return {"dtype": str(a.dtype), "shape": list(a.shape), "values": a.ravel().tolist()}
+        a = np.asarray(a)
+        dtype = "string" if a.dtype == object else str(a.dtype)
+        return {"dtype": dtype, "shape": list(a.shape), "values": a.ravel().tolist()}
 
     with open(os.path.join(HERE, name + ".json"), "w", encoding="utf-8") as file:
         json.dump({"inputs": [tensor(a) for a in inputs], "outputs": [tensor(a) for a in outputs]},
@@ -239,6 +247,49 @@ def reshaping():
     keep("reshaping", model, np.linspace(-1, 1, 80, dtype="float32").reshape(2, 4, 5, 2))
 
 
+def categories():
+    """Every layer on numbers and categories, its state adapted or given, into one Dense."""
+    layers = keras.layers
+    place = keras.Input((1,), dtype="string", name="place")
+    code = keras.Input((2,), dtype="int64", name="code")
+    number = keras.Input((3,), name="number")
+    words = np.array([["Rome"], ["Oslo"], ["Rome"], ["K\u00f6ln"], ["\u4eac\u90fd"]])
+    codes = np.array([[7, -3], [7, 12], [12, 2**40], [7, 5], [0, 0]])
+    numbers = np.linspace(-3, 3, 300, dtype="float32").reshape(100, 3)
+    learned = layers.StringLookup(output_mode="one_hot", num_oov_indices=2)
+    learned.adapt(words)
+    weighed = layers.StringLookup(output_mode="tf_idf", mask_token="")
+    weighed.adapt(words)
+    counted = layers.IntegerLookup(output_mode="count", mask_token=0)
+    counted.adapt(codes)
+    plain = layers.IntegerLookup(max_tokens=5, oov_method="farmhash", num_oov_indices=2, salt=3)
+    plain.adapt(codes)
+    text = layers.TextVectorization(output_mode="tf_idf", pad_to_max_tokens=False)
+    text.adapt(words)
+    binned = layers.Discretization(num_bins=5, output_mode="one_hot")
+    binned.adapt(numbers)
+    parts = [learned(place), weighed(place), counted(code),
+             layers.Flatten()(binned(number)),
+             layers.StringLookup(vocabulary=["Oslo", "Rome"], output_mode="multi_hot")(place),
+             layers.StringLookup(vocabulary=["Oslo", "Rome"], idf_weights=[0.5, 2.0],
+                                 output_mode="tf_idf")(place),
+             layers.Hashing(5, output_mode="multi_hot", mask_value="Oslo")(place),
+             layers.Hashing(4, output_mode="count", salt=[1, 2])(code),
+             layers.CategoryEncoding(6, output_mode="count")(plain(code)),
+             layers.Flatten()(layers.CategoryEncoding(4, output_mode="one_hot")(
+                 layers.Discretization(bin_boundaries=[-1.0, 0.5, 2.0])(number))),
+             layers.HashedCrossing(6, output_mode="one_hot")([place, layers.Hashing(9)(place)]),
+             layers.Rescaling(0.25, offset=[1.0, 2.0, 3.0])(number)]
+    parts = [layers.Rescaling(1.0)(part) for part in parts]
+    out = layers.Dense(3)(layers.Concatenate()(parts))
+    model = keras.Model([place, code, number], [out, text(place)] + parts)
+    keep("categories", model, [np.array([["Rome"], ["Oslo"], ["Paris"], ["\u4eac\u90fd"]],
+                                        dtype=object),
+                               np.array([[7, 12], [0, 5], [99, -3], [2**40, 1]]),
+                               np.array([[-3, -1.0, 0.25], [0.5, 2.0, 9.0], [0.0, -0.5, 1.0],
+                                         [7.0, 1.5, -2.0]], dtype="float32")])
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     os.makedirs(HERE, exist_ok=True)
@@ -253,3 +304,4 @@ if __name__ == "__main__":
     normalization()
     activation()
     reshaping()
+    categories()

@@ -37,6 +37,14 @@ static kl_tensor *read_tensor(const kl_config *config)
         assert_true(kl_config_as_int(kl_config_at(dims, (size_t)i), &shape[i]));
     assert_true(kl_dtype_from_name(kl_config_as_string(kl_config_get(config, "dtype")), &dtype));
     size_t count = kl_config_count(values);
+    if (dtype == KL_STRING) {
+        const char **texts = malloc((count + 1) * sizeof *texts);
+        for (size_t i = 0; i < count; i++)
+            texts[i] = kl_config_as_string(kl_config_at(values, i));
+        kl_tensor *strings = kl_from_strings(rank, shape, texts);
+        free(texts);
+        return strings;
+    }
     double *numbers = malloc((count + 1) * sizeof *numbers);
     for (size_t i = 0; i < count; i++)
         assert_true(kl_config_as_float(kl_config_at(values, i), &numbers[i]));
@@ -47,7 +55,7 @@ static kl_tensor *read_tensor(const kl_config *config)
 }
 
 typedef struct expectation {
-    kl_tensor *inputs[8], *outputs[8];
+    kl_tensor *inputs[8], *outputs[16];
     int input_count, output_count;
 } expectation;
 
@@ -80,7 +88,7 @@ static void release_expectation(expectation *e)
 
 static void check_predictions(kl_model *model, const expectation *e)
 {
-    kl_tensor *out[8];
+    kl_tensor *out[16];
     assert_int_equal(kl_model_output_count(model), e->output_count);
     assert_int_equal(kl_predict_many(model, e->input_count, e->inputs, 32, out), KL_OK);
     for (int i = 0; i < e->output_count; i++) {
@@ -172,6 +180,11 @@ static void test_activation(void **state)
 static void test_reshaping(void **state)
 {
     check_file("reshaping");
+}
+
+static void test_categories(void **state)
+{
+    check_file("categories");
 }
 
 static void test_table(void **state)
@@ -309,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_normalization), cmocka_unit_test(test_shared),
         cmocka_unit_test(test_reshaping),     cmocka_unit_test(test_activation),
         cmocka_unit_test(test_hostile),       cmocka_unit_test(test_cut_weights),
+        cmocka_unit_test(test_categories),
 #endif
         cmocka_unit_test(test_bad_input),
     };
