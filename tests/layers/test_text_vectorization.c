@@ -330,9 +330,14 @@ static kl_tensor *kept_value;
 
 static kl_status write_value(void *user, const char *name, const kl_tensor *value)
 {
+    /* For the layer and for Keras's lookup inside it. */
+    if (!kept_value) {
+        assert_string_equal(name, "vars/idf_weights");
+        kept_value = kl_copy(value, KL_FLOAT32);
+        return kept_value ? KL_OK : kl_last_status();
+    }
     assert_string_equal(name, "_lookup_layer/vars/idf_weights");
-    kept_value = kl_copy(value, KL_FLOAT32);
-    return kept_value ? KL_OK : kl_last_status();
+    return KL_OK;
 }
 
 static kl_status read_value(void *user, const char *name, kl_tensor **value)

@@ -295,10 +295,7 @@ kl_status kl_lookup_load_assets(kl_layer *self,
     return status ? status : set_lines(l, data, size, true);
 }
 
-static const char *idf_name(const kl_layer *self)
-{
-    return wraps_lookup(self) ? "_lookup_layer/vars/idf_weights" : "vars/idf_weights";
-}
+static const char *const idf_names[] = {"vars/idf_weights", "_lookup_layer/vars/idf_weights"};
 
 kl_status kl_lookup_save_values(const kl_layer *self,
                                 kl_status (*write)(void *user, const char *name,
@@ -311,7 +308,9 @@ kl_status kl_lookup_save_values(const kl_layer *self,
     if (!l->idf)
         return KL_OK;
     kl_tensor *value = kl_from_data(KL_FLOAT32, 1, &l->idf_count, l->idf);
-    kl_status status = value ? write(user, idf_name(self), value) : kl_last_status();
+    kl_status status = value ? write(user, idf_names[0], value) : kl_last_status();
+    if (!status && wraps_lookup(self))
+        status = write(user, idf_names[1], value);
     kl_release(kl_scope_detach(value));
     return status;
 }
@@ -326,7 +325,7 @@ kl_status kl_lookup_load_values(kl_layer *self,
         return kl_last_status();
     if (l->mode != KL_ENCODE_TF_IDF)
         return KL_OK;
-    kl_status status = read(user, idf_name(self), &value);
+    kl_status status = read(user, idf_names[0], &value);
     if (status || !value)
         return status;
     int64_t count = kl_tensor_size(value);
