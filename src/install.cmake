@@ -37,5 +37,15 @@ install(FILES ${PROJECT_BINARY_DIR}/klayersConfig.cmake
               ${PROJECT_BINARY_DIR}/klayersConfigVersion.cmake
         DESTINATION ${KL_PACKAGE_DIR})
 
+# Told from where the file lies, so that the tree may be installed or moved anywhere.
+file(RELATIVE_PATH KL_PC_UP ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" KL_PC_UP "${KL_PC_UP}")
+foreach(dir INCLUDEDIR LIBDIR)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${dir}}")
+    set(KL_PC_${dir} "${CMAKE_INSTALL_${dir}}")
+  else()
+    set(KL_PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
+  endif()
+endforeach()
 configure_file(${PROJECT_SOURCE_DIR}/src/klayers.pc.in ${PROJECT_BINARY_DIR}/klayers.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/klayers.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
