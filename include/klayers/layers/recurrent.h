@@ -29,7 +29,8 @@ extern "C" {
  * return_sequences all of them [batch, steps, units]; return_state adds the states. kl_call_with
  * takes masks [batch, steps] and initial_state. A masked step keeps the states and repeats the
  * output before it, or gives zeros with zero_output_for_mask. stateful keeps the states from one
- * call to the next (of the same batch size) until kl_layer_reset_state(). unroll changes nothing.
+ * call to the next (of the same batch size) until kl_layer_reset_state(). unroll changes nothing
+ * but where zero_output_for_mask puts zeros backwards, as in Keras.
  */
 #define KL_RNN_ARGS                                                                                \
     bool return_sequences, return_state, go_backwards, stateful, unroll, time_major;               \

@@ -210,9 +210,11 @@ static kl_status keep_states(const kl_layer *self, kl_context *ctx, int count, k
     return KL_OK;
 }
 
-/* Masked steps as zeros. */
-static kl_tensor *zero_masked(kl_tensor *sequence, kl_tensor *mask)
+/* Masked steps as zeros. Unrolled backwards, Keras takes the mask in its first order. */
+static kl_tensor *zero_masked(const kl_rnn_options *o, kl_tensor *sequence, kl_tensor *mask)
 {
+    if (o->unroll && o->go_backwards && o->return_sequences && !(mask = kl_op_flip(mask, 1)))
+        return NULL;
     int64_t shape[KL_MAX_RANK] = {mask->shape[0], mask->shape[1]};
     for (int i = 2; i < sequence->rank; i++)
         shape[i] = 1;
@@ -245,7 +247,8 @@ kl_tensors kl_rnn_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
         kl_run_cell(s->cell, ctx, x, mask, count, states, &sequence) ||
         keep_states(self, ctx, count, states))
         return kl_one(NULL);
-    if (mask && s->options->zero_output_for_mask && !(sequence = zero_masked(sequence, mask)))
+    if (mask && s->options->zero_output_for_mask &&
+        !(sequence = zero_masked(s->options, sequence, mask)))
         return kl_one(NULL);
     if (!s->options->return_sequences)
         sequence = last_of(s, sequence, mask, states[0]);
