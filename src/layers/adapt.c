@@ -36,15 +36,20 @@ static kl_status run_step(kl_layer *layer, kl_status (*step)(kl_layer *self), kl
     return status;
 }
 
+static kl_status build_for(kl_layer *layer, const kl_tensor *data, int64_t samples)
+{
+    kl_shape shape = {.rank = data->rank, .dtype = data->dtype};
+    for (int i = 0; i < data->rank; i++)
+        shape.at[i] = i ? data->shape[i] : samples;
+    return kl_layer_build(layer, &shape, 1);
+}
+
 static kl_status take_batch(kl_layer *layer, kl_tensor *batch)
 {
     if (batch->symbol)
         return kl_error(KL_ERROR_INVALID, "%s: adapt: the data is symbolic, it has no values",
                         layer->name);
-    kl_shape shape = {.rank = batch->rank, .dtype = batch->dtype};
-    for (int i = 0; i < batch->rank; i++)
-        shape.at[i] = i ? batch->shape[i] : -1;
-    kl_status status = kl_layer_build(layer, &shape, 1);
+    kl_status status = build_for(layer, batch, -1);
     return status ? status : run_step(layer, NULL, batch);
 }
 
@@ -126,6 +131,12 @@ kl_status kl_layer_adapt(kl_layer *layer, kl_tensor *data)
 {
     if (layer && !data)
         return kl_error_null("kl_layer_adapt", "data");
+    /* Data that is there as a whole may be told apart along its first axis too. */
+    if (layer && layer->vtable->adapt_update && !layer->built && !data->symbol && data->rank) {
+        kl_status status = build_for(layer, data, data->shape[0]);
+        if (status)
+            return status;
+    }
     return kl_layer_adapt_source(layer, next_once, &data);
 }
 

@@ -60,6 +60,8 @@ add(
     case("adapted_none", dict(axis=None), x(4, 3), adapt=x(9, 3, low=-2, high=7)),
     case("adapted_axis_1", dict(axis=1), x(2, 4, 3), adapt=x(5, 4, 3)),
     case("adapted_two_axes", dict(axis=(1, 2)), x(2, 4, 3), adapt=x(5, 4, 3)),
+    case("adapted_axis_0", dict(axis=0), x(4, 3), adapt=x(4, 3, high=5), shapes=False),
+    case("adapted_vector", {}, x(4), adapt=x(4, high=5), shapes=False),
     case("adapted_constant", {}, x(2, 3), adapt=vals([[1.0, 2.0, 3.0], [1.0, 2.5, 3.0]])),
     case("given", dict(mean=[1.0, -0.5, 2.0], variance=[4.0, 0.25, 1.5]), x(4, 3)),
     case("given_scalar", dict(mean=0.5, variance=2.0), x(4, 3)),
