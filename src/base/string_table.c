@@ -238,6 +238,33 @@ void kl_string_table_find_all(const kl_string_table *table, const kl_string *tex
     }
 }
 
+void kl_string_table_find_words(const kl_string_table *table, const int64_t *words, size_t count,
+                                int64_t *numbers)
+{
+    uint64_t keys[AHEAD], hashes[AHEAD];
+    size_t last = table->slot_count - 1;
+    for (size_t done = 0, some; done < count; done += some) {
+        some = count - done < AHEAD ? count - done : AHEAD;
+        for (size_t i = 0; i < some; i++) {
+            keys[i] = load64((const char *)&words[done + i]);
+            hashes[i] = mix(keys[i], sizeof *words);
+            if (table->count > FAR)
+                __builtin_prefetch(&table->slots[(size_t)hashes[i] & last]);
+        }
+        for (size_t i = 0; i < some; i++) {
+            numbers[done + i] = -1;
+            for (size_t at = (size_t)hashes[i] & last; table->slot_count; at = (at + 1) & last) {
+                const kl_string_slot *slot = &table->slots[at];
+                bool same = slot->word == keys[i] && slot->tag == sizeof *words;
+                if (!slot->number || same) {
+                    numbers[done + i] += slot->number;
+                    break;
+                }
+            }
+        }
+    }
+}
+
 bool kl_string_table_add_all(kl_string_table *table, const kl_string *texts, size_t count,
                              int64_t *numbers)
 {

@@ -26,6 +26,9 @@ int64_t kl_string_table_find(const kl_string_table *table, const char *text, siz
 /* Of several at once, which hides the memory's latency. */
 void kl_string_table_find_all(const kl_string_table *table, const kl_string *texts, size_t count,
                               int64_t *numbers);
+/* Of numbers, each of which stands in the table as its 8 bytes. */
+void kl_string_table_find_words(const kl_string_table *table, const int64_t *words, size_t count,
+                                int64_t *numbers);
 /* The same as find, adding it at the end if it is new (*added, which may be NULL); -1 with an
    error. */
 int64_t kl_string_table_add(kl_string_table *table, const char *text, size_t length, bool *added);

@@ -252,13 +252,10 @@ static void look_up(void *arg, int64_t chunk)
         return;
     }
     int64_t values[BLOCK];
-    kl_string tokens[BLOCK];
-    for (int64_t i = 0; i < BLOCK; i++)
-        tokens[i] = kl_number_token(&values[i]);
     for (; begin < end; begin += BLOCK) {
         int64_t count = end - begin < BLOCK ? end - begin : BLOCK;
         kl_read_whole(j->x, begin, count, values);
-        kl_lookup_ids(j->l, tokens, (size_t)count, j->out + begin);
+        kl_lookup_number_ids(j->l, values, (size_t)count, j->out + begin);
     }
 }
 

@@ -90,6 +90,19 @@ void kl_lookup_ids(const kl_lookup *l, const kl_string *tokens, size_t count, in
     }
 }
 
+void kl_lookup_number_ids(const kl_lookup *l, const int64_t *numbers, size_t count, int64_t *ids)
+{
+    int64_t start = kl_lookup_start(l), mask_id = l->mode == KL_ENCODE_INT ? 0 : KL_NO_ID;
+    kl_string_table_find_words(&l->tokens, numbers, count, ids);
+    for (size_t i = 0; i < count; i++) {
+        kl_string token = kl_number_token(&numbers[i]);
+        if (ids[i] >= 0)
+            ids[i] += start;
+        else
+            ids[i] = kl_token_equal(token, l->mask) ? mask_id : unknown_id(l, token);
+    }
+}
+
 /* ---- Setting -------------------------------------------------------------------------------- */
 
 static bool begins_with_special(const kl_lookup *l, const kl_string *tokens, int64_t count)

@@ -52,6 +52,7 @@ int64_t kl_lookup_depth(const kl_lookup *l);
 kl_status kl_lookup_check_ready(const kl_lookup *l);
 /* The ids of tokens; without ids for unknown ones theirs is -1. */
 void kl_lookup_ids(const kl_lookup *l, const kl_string *tokens, size_t count, int64_t *ids);
+void kl_lookup_number_ids(const kl_lookup *l, const int64_t *numbers, size_t count, int64_t *ids);
 /* Sets the vocabulary, with or without the special tokens in front. On an error the one before
    stays. */
 kl_status kl_lookup_set(kl_lookup *l, const kl_string *tokens, int64_t count, kl_floats idf);
