@@ -10,7 +10,7 @@ kl_status kl_hash_bins_set(kl_hash_bins *bins, int64_t count, kl_ints salt)
     if (count < 1)
         return kl_error(KL_ERROR_RANGE, "the number of bins must be at least 1, got %lld",
                         (long long)count);
-    if (salt.count > 2 || (salt.at && !salt.count))
+    if (salt.count > 2 || !salt.at != !salt.count)
         return kl_error(KL_ERROR_INVALID, "salt must be one number or two, got %zu", salt.count);
     *bins = (kl_hash_bins){.count = (uint64_t)count,
                            .inverse = UINT64_MAX / (uint64_t)count,

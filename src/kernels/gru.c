@@ -100,8 +100,8 @@ static void back_sample(const gru_job *job, int64_t sample, int64_t step)
     int64_t u = l->units, at = sample * l->steps + step;
     float *dh = g->dh0 + sample * u;
     float *dz = g->dz + at * 3 * u, *dproduct = g->dproduct + at * 3 * u;
-    if (l->mask) {
-        float *carried = job->scratch + sample * u;
+    float *carried = l->mask ? job->scratch + sample * u : NULL;
+    if (carried) {
         if (g->dy)
             k->accumulate_f32(u, g->dy + at * u, carried);
         if (!keeps(l, sample, step)) {

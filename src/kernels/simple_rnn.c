@@ -89,8 +89,8 @@ static void back_sample(const simple_job *job, int64_t sample, int64_t step)
     const kl_simple_rnn_grad *g = job->g;
     int64_t u = l->units, at = (sample * l->steps + step) * u;
     float *dh = g->dh0 + sample * u, *dz = g->dz + at;
-    if (l->mask) {
-        float *carried = job->carried + sample * u;
+    float *carried = l->mask ? job->carried + sample * u : NULL;
+    if (carried) {
         if (g->dy)
             k->accumulate_f32(u, g->dy + at, carried);
         if (!keeps(l, sample, step)) {

@@ -77,7 +77,9 @@ static kl_tensor *mask_scores(const kl_layer *self, kl_tensor *x, kl_tensor *mas
 static kl_tensor *over_axes(const softmax_state *s, kl_tensor *x)
 {
     int axes[KL_MAX_RANK], count = s->every_axis ? 0 : (int)s->args.axis.count;
-    for (int i = 0; x && i < count; i++) {
+    if (!x)
+        return NULL;
+    for (int i = 0; i < count; i++) {
         int64_t axis = s->args.axis.at[i];
         if (axis < -x->rank || axis >= x->rank) {
             kl_error(KL_ERROR_RANGE, "axis %lld is out of bounds for an input of %d axes",
