@@ -13,6 +13,12 @@ enum {
     PACK_ROWS = 96,           /* with fewer rows packing B costs more than it gains */
     CROWDED = 8192,           /* but not where its rows, so many bytes apart, share cache sets */
     CROWDED_ROWS = 16,
+    LINE_BYTES = 64, /* nor where a panel's rows are one line each, */
+    DISTANT = 2048,  /* so far apart that they crowd in few sets of the second cache, */
+    DISTANT_ROWS = 16,
+    PAGES = 3584, /* and many of them pages apart, where none is fetched ahead */
+    PAGES_DEPTH = 256,
+    PAGES_ROWS = 8,
     FAR_BYTES = 1024, /* from an element of a row of A to the next, to be worth a copy */
     COPY_PANELS = 4,  /* with as many panels to read it */
     COPY_DEPTH = 32,
@@ -261,6 +267,17 @@ static void run_block(block *x)
     run_split(x);
 }
 
+/* From how many rows on it pays to pack a B of unit column stride for panels of `wide` vectors. */
+static int64_t rows_to_pack(const kl_tile_set *set, const kl_gemm *g, int64_t wide)
+{
+    int64_t apart = g->b_row * set->size;
+    if (g->k < COPY_DEPTH)
+        return PACK_ROWS;
+    if (wide * set->lanes * set->size <= LINE_BYTES && apart >= DISTANT)
+        return apart >= PAGES && g->k >= PAGES_DEPTH ? PAGES_ROWS : DISTANT_ROWS;
+    return apart % CROWDED == 0 ? CROWDED_ROWS : PACK_ROWS;
+}
+
 /* One product by tiles. */
 static bool run_tiles(const kl_tile_set *set, const kl_gemm *g, const char *a, const char *b,
                       char *c)
@@ -273,8 +290,7 @@ static bool run_tiles(const kl_tile_set *set, const kl_gemm *g, const char *a, c
         while (set->rows[wide] < g->m)
             wide--;
     }
-    bool crowded = g->b_row * set->size % CROWDED == 0 && g->k >= COPY_DEPTH;
-    bool pack = g->b_col != 1 || g->m >= (crowded ? CROWDED_ROWS : PACK_ROWS);
+    bool pack = g->b_col != 1 || g->m >= rows_to_pack(set, g, wide);
     int64_t depth = pack || g->m > FEW_ROWS ? min(g->k, DEPTH) : g->k;
     int64_t steps = depth > 0 ? ceil_div(g->k, depth) : 1;
     int64_t per_block = vectors;
