@@ -61,6 +61,8 @@ static bool fill(const kl_op_frame *f, kl_tensor **arrays, kl_group_norm *norm)
         if (f->in[i] && f->in[i]->buffer && !arrays[i])
             return false;
     }
+    if (!arrays[0])
+        return false;
     *norm = (kl_group_norm){.wide = kl_is_wide(x),
                             .samples = x->shape[0],
                             .before = 1,
