@@ -8,10 +8,12 @@
 
 enum {
     DEPTH = 512, /* most of k in one block: a packed panel of B stays in the L2 cache */
-    BLOCK_ELEMENTS = 1 << 19, /* most elements of B packed at a time */
-    ROWS_BYTES = 96 << 10,    /* of A that a chunk of work goes through again for every panel */
-    PACK_ROWS = 96,           /* with fewer rows packing B costs more than it gains */
-    CROWDED = 8192,           /* but not where its rows, so many bytes apart, share cache sets */
+    BLOCK_ELEMENTS = 1 << 19,   /* most elements of B packed at a time */
+    ROWS_BYTES = 96 << 10,      /* of A that a chunk of work goes through again for every panel */
+    ALL_ROWS_BYTES = 256 << 10, /* at most, where this saves writing all of B */
+    FEW_PANELS = 8,             /* too few to share the work by panels alone */
+    PACK_ROWS = 96,             /* with fewer rows packing B costs more than it gains */
+    CROWDED = 8192,             /* but not where its rows, so many bytes apart, share cache sets */
     CROWDED_ROWS = 16,
     LINE_BYTES = 64, /* nor where a panel's rows are one line each, */
     DISTANT = 2048,  /* so far apart that they crowd in few sets of the second cache, */
@@ -89,6 +91,7 @@ typedef struct block {
     int64_t k;
     bool accumulate, bias, relu;
     char *packed;      /* panels of B, or NULL: B is read in place */
+    bool unpacked;     /* each chunk packs its panels, one at a time where its first one goes */
     char *packed_last; /* the last panel where B is read in place but ends inside of a vector */
     int64_t first, vectors; /* the block's columns, in vectors */
     int64_t panels;
@@ -157,7 +160,7 @@ static row_range take_rows(const block *x, int64_t begin, int64_t end, int64_t p
 }
 
 /* The columns of panel i in some rows. */
-static void run_panel(const block *x, int64_t i, const row_range *r)
+static void run_panel(const block *x, int64_t i, const row_range *r, const char *packed)
 {
     const kl_tile_set *set = x->set;
     const kl_gemm *g = x->g;
@@ -182,8 +185,8 @@ static void run_panel(const block *x, int64_t i, const row_range *r)
         .accumulate = x->accumulate,
         .relu = x->relu,
     };
-    if (x->packed || (x->packed_last && i == x->panels - 1)) {
-        t.b = x->packed ? packed_panel(x, i) : x->packed_last;
+    if (packed) {
+        t.b = packed;
         t.b_row = vectors * set->lanes;
     }
     /* Rows are spread evenly over as few tiles as hold them. */
@@ -216,12 +219,19 @@ static void run_chunk(void *arg, int64_t chunk)
     int64_t end = part_begin(x->panels, x->panel_parts, panels + 1);
     row_range r = take_rows(x, part_begin(x->g->m, x->row_tiles, from),
                             part_begin(x->g->m, x->row_tiles, to), end - first);
-    for (int64_t i = first; i < end; i++)
-        run_panel(x, i, &r);
+    for (int64_t i = first; i < end; i++) {
+        char *packed = x->packed ? packed_panel(x, x->unpacked ? first : i) : NULL;
+        if (x->unpacked)
+            pack_panel(x, i, packed);
+        run_panel(x, i, &r, packed || i < x->panels - 1 ? packed : x->packed_last);
+    }
     kl_block_free(r.packed);
 }
 
-/* Splits the block among chunks by rows and panels. */
+/*
+ * Splits the block among chunks by rows and panels; by panels alone where they are to be packed
+ * and all rows stay in the cache: then a panel is packed right before its only use.
+ */
 static void split_block(block *x)
 {
     const kl_gemm *g = x->g;
@@ -232,6 +242,12 @@ static void split_block(block *x)
     x->panel_parts = 1;
     int64_t work = g->m * x->vectors * x->set->lanes * (x->k + 1);
     int64_t want = min(work / GRAIN, CHUNKS);
+    if (x->unpacked && g->m * x->k * x->set->size <= ALL_ROWS_BYTES &&
+        (x->panels >= FEW_PANELS || want <= x->panels)) {
+        x->row_parts = 1;
+        x->panel_parts = min(want < 1 ? 1 : want, x->panels);
+        return;
+    }
     while (x->row_parts * x->panel_parts < want) {
         if (x->row_parts * 2 <= x->row_tiles)
             x->row_parts *= 2;
@@ -244,7 +260,6 @@ static void split_block(block *x)
 
 static void run_split(block *x)
 {
-    split_block(x);
     if (x->row_parts * x->panel_parts == 1)
         run_chunk(x, 0);
     else
@@ -253,7 +268,10 @@ static void run_split(block *x)
 
 static void run_block(block *x)
 {
-    if (x->packed) {
+    x->unpacked = x->packed;
+    split_block(x);
+    if (x->packed && x->row_parts > 1) {
+        x->unpacked = false;
         int64_t elements = x->vectors * x->set->lanes * x->k;
         if (elements >= GRAIN / 4) {
             kl_parallel_for(x->panels, pack_chunk, x);
@@ -372,6 +390,7 @@ void kl_gemm_packed_f32(const kl_gemm *g, float *packed)
     const kl_tile_set *set = kl_tile_set_f32();
     for (int64_t step = 0; step < ceil_div(g->k, DEPTH); step++) {
         block x = packed_block(set, g, step, packed);
+        split_block(&x);
         run_split(&x);
     }
 }
