@@ -26,6 +26,10 @@ kl_random *kl_random_current(void)
 
 bool kl_op_shape_only(const kl_op_frame *frame)
 {
+    if (!frame) {
+        kl_error_null("kl_op_shape_only", "frame");
+        return false;
+    }
     for (int i = 0; i < frame->inputs; i++)
         if (frame->in[i] && !frame->in[i]->buffer)
             return true;
@@ -34,6 +38,10 @@ bool kl_op_shape_only(const kl_op_frame *frame)
 
 kl_tensor *kl_op_output(const kl_op_frame *frame, kl_dtype dtype, int rank, const int64_t *shape)
 {
+    if (!frame || (rank > 0 && !shape)) {
+        kl_error_null("kl_op_output", frame ? "shape" : "frame");
+        return NULL;
+    }
     return kl_op_shape_only(frame) ? kl_stand_in(dtype, rank, shape) : kl_empty(dtype, rank, shape);
 }
 

@@ -229,6 +229,22 @@ static void changed_values_are_noticed(void **state)
     kl_scope_end(scope);
 }
 
+static void frames_must_be_given(void **state)
+{
+    (void)state;
+    const kl_op_frame empty = {.inputs = 0};
+    kl_clear_error();
+    assert_null(kl_op_output(NULL, KL_FLOAT32, KL_DIMS(2)));
+    assert_non_null(strstr(kl_last_error(), "kl_op_output: `frame`"));
+    kl_clear_error();
+    assert_null(kl_op_output(&empty, KL_FLOAT32, 1, NULL));
+    assert_non_null(strstr(kl_last_error(), "kl_op_output: `shape`"));
+    kl_clear_error();
+    assert_false(kl_op_shape_only(NULL));
+    assert_non_null(strstr(kl_last_error(), "kl_op_shape_only: `frame`"));
+    kl_clear_error();
+}
+
 static void bad_input_is_refused(void **state)
 {
     (void)state;
@@ -588,6 +604,7 @@ int main(void)
         cmocka_unit_test(an_output_gradient_weighs),
         cmocka_unit_test(gradients_have_their_source_s_dtype),
         cmocka_unit_test(changed_values_are_noticed),
+        cmocka_unit_test(frames_must_be_given),
         cmocka_unit_test(bad_input_is_refused),
         cmocka_unit_test(tensors_of_an_ended_tape_are_constants),
         cmocka_unit_test(gradients_may_come_as_rows),
