@@ -16,9 +16,14 @@ typedef struct kl_constraint_vtable {
 
 KL_API kl_tensor *kl_constraint_call(const kl_constraint *constraint, kl_tensor *w);
 KL_API kl_constraint *kl_constraint_get(kl_named constraint);
+/* One's own function; the name is what get_config gives (register it with
+   kl_register_constraint to load it again). */
 KL_API kl_constraint *kl_constraint_from(const char *name,
                                          kl_tensor *(*function)(kl_tensor *w, void *user),
                                          void *user);
+KL_API kl_status kl_register_constraint(const char *name,
+                                        kl_tensor *(*function)(kl_tensor *w, void *user),
+                                        void *user);
 
 /* Norms along axis at most max_value. */
 typedef struct kl_max_norm_args {

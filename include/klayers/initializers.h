@@ -22,9 +22,13 @@ typedef struct kl_initializer_vtable {
 KL_API kl_tensor *kl_initializer_call(const kl_initializer *initializer, kl_dtype dtype, int rank,
                                       const int64_t *shape);
 KL_API kl_initializer *kl_initializer_get(kl_named initializer);
+/* One's own function, which sets every element; the name is what get_config gives (register it with
+   kl_register_initializer to load it again). */
 KL_API kl_initializer *kl_initializer_from(const char *name,
                                            kl_status (*fill)(kl_tensor *out, void *user),
                                            void *user);
+KL_API kl_status kl_register_initializer(const char *name,
+                                         kl_status (*fill)(kl_tensor *out, void *user), void *user);
 
 /* All 0. */
 typedef struct kl_zeros_initializer_args {

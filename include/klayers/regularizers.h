@@ -16,9 +16,14 @@ typedef struct kl_regularizer_vtable {
 
 KL_API kl_tensor *kl_regularizer_call(const kl_regularizer *regularizer, kl_tensor *x);
 KL_API kl_regularizer *kl_regularizer_get(kl_named regularizer);
+/* One's own function; the name is what get_config gives (register it with
+   kl_register_regularizer to load it again). */
 KL_API kl_regularizer *kl_regularizer_from(const char *name,
                                            kl_tensor *(*function)(kl_tensor *x, void *user),
                                            void *user);
+KL_API kl_status kl_register_regularizer(const char *name,
+                                         kl_tensor *(*function)(kl_tensor *x, void *user),
+                                         void *user);
 
 /* l1 * sum |x|. */
 typedef struct kl_l1_args {

@@ -6,6 +6,7 @@
 #include "base/session.h"
 #include "klayers/activations.h"
 #include "objects/define.h"
+#include "objects/functions.h"
 #include "ops/activation.h"
 
 static kl_tensor *same(const kl_activation *self, kl_tensor *x)
@@ -318,128 +319,31 @@ static const kl_activation_vtable gelu_object_class = {.size = sizeof(kl_activat
 KL_DEFINE_CLASS(kl_activation_gelu, gelu_object_class, kl_activation, KL_KIND_ACTIVATION)
 
 /* One's own function. */
-typedef struct own_state {
-    kl_tensor *(*function)(kl_tensor *x, void *user);
-    void *user;
-    char *name;
-} own_state;
+typedef kl_tensor *activation_function(kl_tensor *x, void *user);
 
 static kl_tensor *own_call(const kl_activation *self, kl_tensor *x)
 {
-    const own_state *s = kl_object_state(self);
-    return s->function(x, s->user);
+    const kl_own_function *s = kl_object_state(self);
+    return ((activation_function *)s->function)(x, s->user);
 }
 
-static void own_destroy(void *self)
+static const kl_activation_vtable own_class = {
+    .size = sizeof(kl_activation_vtable), KL_OWN_FUNCTION_CLASS, .call = own_call};
+
+kl_activation *kl_activation_from(const char *name,
+                                  kl_tensor *(*function)(kl_tensor *x, void *user), void *user)
 {
-    own_state *s = kl_object_state(self);
-    kl_free(s->name);
-}
-
-static kl_status own_get_config(const void *self, kl_config *config)
-{
-    const own_state *s = kl_object_state(self);
-    return kl_config_set_string(config, "name", s->name);
-}
-
-/* Functions that configs may name. */
-typedef struct named_function {
-    struct named_function *next;
-    own_state state;
-    char text[];
-} named_function;
-
-static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
-static named_function *functions;
-
-static void forget_functions(void)
-{
-    pthread_mutex_lock(&guard);
-    for (named_function *entry = functions, *next; entry; entry = next) {
-        next = entry->next;
-        kl_free(entry);
-    }
-    functions = NULL;
-    pthread_mutex_unlock(&guard);
+    return kl_own_function_new("kl_activation_from", KL_KIND_ACTIVATION,
+                               (const kl_class *)&own_class, name, (kl_any_function *)function,
+                               user);
 }
 
 kl_status kl_register_activation(const char *name, kl_tensor *(*function)(kl_tensor *x, void *user),
                                  void *user)
 {
-    if (!name || !function)
-        return kl_error_null("kl_register_activation", name ? "function" : "name");
-    if (kl_builtin_activation(name))
-        return kl_error(KL_ERROR_STATE, "the activation name '%s' is taken", name);
-    named_function *entry = kl_malloc(sizeof *entry + strlen(name) + 1);
-    if (!entry)
-        return KL_ERROR_MEMORY;
-    memcpy(entry->text, name, strlen(name) + 1);
-    entry->state = (own_state){function, user, NULL};
-    pthread_mutex_lock(&guard);
-    entry->next = functions;
-    functions = entry;
-    pthread_mutex_unlock(&guard);
-    kl_at_shutdown(forget_functions);
-    return KL_OK;
-}
-
-static bool find_function(const char *name, own_state *out)
-{
-    pthread_mutex_lock(&guard);
-    const named_function *entry = functions;
-    while (entry && strcmp(entry->text, name) != 0)
-        entry = entry->next;
-    if (entry)
-        *out = entry->state;
-    pthread_mutex_unlock(&guard);
-    return entry != NULL;
-}
-
-static kl_status own_from_config(void *self, kl_config *config)
-{
-    own_state *s = kl_object_state(self), found = {0};
-    kl_config *item = kl_config_detach(config, "name");
-    const char *name = item ? kl_config_as_string(item) : NULL;
-    kl_status status = KL_OK;
-    if (!name || !find_function(name, &found))
-        status = kl_error(KL_ERROR_NOT_FOUND,
-                          "activation '%s' is not known, register it by kl_register_activation",
-                          name ? name : "");
-    else if (!(found.name = kl_strdup(name)))
-        status = KL_ERROR_MEMORY;
-    *s = found;
-    kl_config_free(item);
-    return status;
-}
-
-static const kl_field own_fields[] = {{0}};
-static const kl_activation_vtable own_class = {.size = sizeof(kl_activation_vtable),
-                                               .class_name = KL_FUNCTION_CLASS,
-                                               .package = "Custom",
-                                               .state_size = sizeof(own_state),
-                                               .fields = own_fields,
-                                               .get_config = own_get_config,
-                                               .from_config = own_from_config,
-                                               .destroy = own_destroy,
-                                               .call = own_call};
-
-kl_activation *kl_activation_from(const char *name,
-                                  kl_tensor *(*function)(kl_tensor *x, void *user), void *user)
-{
-    if (!name || !function) {
-        kl_error_null("kl_activation_from", name ? "function" : "name");
-        return NULL;
-    }
-    kl_activation *object = kl_object_new(KL_KIND_ACTIVATION, (const kl_class *)&own_class, NULL);
-    own_state *s = object ? kl_object_state(object) : NULL;
-    if (!s)
-        return NULL;
-    *s = (own_state){function, user, kl_strdup(name)};
-    if (!s->name) {
-        kl_object_release(object);
-        return NULL;
-    }
-    return object;
+    return kl_own_function_register("kl_register_activation", KL_KIND_ACTIVATION,
+                                    (const kl_class *)&own_class, name, (kl_any_function *)function,
+                                    user);
 }
 
 kl_tensor *kl_activation_call(const kl_activation *activation, kl_tensor *x)
@@ -451,15 +355,12 @@ kl_tensor *kl_activation_call(const kl_activation *activation, kl_tensor *x)
     if (!activation)
         return same(NULL, x);
     const kl_object *object = (const kl_object *)activation;
-    return ((const kl_activation_vtable *)object->cls)->call(activation, x);
-}
-
-kl_object *kl_activation_registered(const char *name)
-{
-    own_state found;
-    if (!find_function(name, &found))
+    const kl_activation_vtable *cls = (const kl_activation_vtable *)object->cls;
+    if (!cls->call) {
+        kl_error(KL_ERROR_INVALID, "%s: the class has no call", cls->class_name);
         return NULL;
-    return (kl_object *)kl_activation_from(name, found.function, found.user);
+    }
+    return cls->call(activation, x);
 }
 
 kl_activation *kl_activation_get(kl_named activation)

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "objects/define.h"
+#include "objects/functions.h"
 #include "ops/common.h"
 #include "tensor/convert.h"
 
@@ -173,55 +174,31 @@ static const kl_constraint_vtable radial_constraint_class = {
 KL_DEFINE_CLASS(kl_radial_constraint, radial_constraint_class, kl_constraint, KL_KIND_CONSTRAINT)
 
 /* One's own function. */
-typedef struct own_state {
-    kl_tensor *(*function)(kl_tensor *w, void *user);
-    void *user;
-    char *name;
-} own_state;
+typedef kl_tensor *constraint_function(kl_tensor *w, void *user);
 
 static kl_tensor *own_call(const kl_constraint *self, kl_tensor *w)
 {
-    const own_state *s = kl_object_state(self);
-    return s->function(w, s->user);
+    const kl_own_function *s = kl_object_state(self);
+    return ((constraint_function *)s->function)(w, s->user);
 }
 
-static void own_destroy(void *self)
-{
-    own_state *s = kl_object_state(self);
-    kl_free(s->name);
-}
-
-static kl_status own_get_config(const void *self, kl_config *config)
-{
-    const own_state *s = kl_object_state(self);
-    return kl_config_set_string(config, "name", s->name);
-}
-
-static const kl_constraint_vtable own_class = {.size = sizeof(kl_constraint_vtable),
-                                               .class_name = KL_FUNCTION_CLASS,
-                                               .package = "Custom",
-                                               .state_size = sizeof(own_state),
-                                               .get_config = own_get_config,
-                                               .destroy = own_destroy,
-                                               .call = own_call};
+static const kl_constraint_vtable own_class = {
+    .size = sizeof(kl_constraint_vtable), KL_OWN_FUNCTION_CLASS, .call = own_call};
 
 kl_constraint *kl_constraint_from(const char *name,
                                   kl_tensor *(*function)(kl_tensor *w, void *user), void *user)
 {
-    if (!name || !function) {
-        kl_error_null("kl_constraint_from", name ? "function" : "name");
-        return NULL;
-    }
-    kl_constraint *object = kl_object_new(KL_KIND_CONSTRAINT, (const kl_class *)&own_class, NULL);
-    own_state *s = object ? kl_object_state(object) : NULL;
-    if (!s)
-        return NULL;
-    *s = (own_state){function, user, kl_strdup(name)};
-    if (!s->name) {
-        kl_object_release(object);
-        return NULL;
-    }
-    return object;
+    return kl_own_function_new("kl_constraint_from", KL_KIND_CONSTRAINT,
+                               (const kl_class *)&own_class, name, (kl_any_function *)function,
+                               user);
+}
+
+kl_status kl_register_constraint(const char *name, kl_tensor *(*function)(kl_tensor *w, void *user),
+                                 void *user)
+{
+    return kl_own_function_register("kl_register_constraint", KL_KIND_CONSTRAINT,
+                                    (const kl_class *)&own_class, name, (kl_any_function *)function,
+                                    user);
 }
 
 kl_tensor *kl_constraint_call(const kl_constraint *constraint, kl_tensor *w)
@@ -231,8 +208,13 @@ kl_tensor *kl_constraint_call(const kl_constraint *constraint, kl_tensor *w)
         return NULL;
     }
     const kl_object *object = (const kl_object *)constraint;
+    const kl_constraint_vtable *cls = (const kl_constraint_vtable *)object->cls;
+    if (!cls->call) {
+        kl_error(KL_ERROR_INVALID, "%s: the class has no call", cls->class_name);
+        return NULL;
+    }
     kl_scope *scope = kl_scope_begin();
-    kl_tensor *y = ((const kl_constraint_vtable *)object->cls)->call(constraint, w);
+    kl_tensor *y = cls->call(constraint, w);
     kl_scope_end_keeping(scope, 1, &y);
     return y;
 }

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "initializers/stft.h"
 #include "objects/define.h"
+#include "objects/functions.h"
 #include "tensor/convert.h"
 #include "tensor/tensor.h"
 
@@ -502,55 +503,30 @@ KL_DEFINE_CLASS(kl_identity_initializer, identity_initializer_class, kl_initiali
                 KL_KIND_INITIALIZER)
 
 /* One's own function. */
-typedef struct own_state {
-    kl_status (*fill)(kl_tensor *out, void *user);
-    void *user;
-    char *name;
-} own_state;
+typedef kl_status fill_function(kl_tensor *out, void *user);
 
 static kl_status own_fill(const kl_initializer *self, uint64_t seed, kl_tensor *out)
 {
-    const own_state *s = kl_object_state(self);
-    return s->fill(out, s->user);
+    const kl_own_function *s = kl_object_state(self);
+    return ((fill_function *)s->function)(out, s->user);
 }
 
-static void own_destroy(void *self)
-{
-    own_state *s = kl_object_state(self);
-    kl_free(s->name);
-}
-
-static kl_status own_get_config(const void *self, kl_config *config)
-{
-    const own_state *s = kl_object_state(self);
-    return kl_config_set_string(config, "name", s->name);
-}
-
-static const kl_initializer_vtable own_class = {.size = sizeof(kl_initializer_vtable),
-                                                .class_name = KL_FUNCTION_CLASS,
-                                                .package = "Custom",
-                                                .state_size = sizeof(own_state),
-                                                .get_config = own_get_config,
-                                                .destroy = own_destroy,
-                                                .fill = own_fill};
+static const kl_initializer_vtable own_class = {
+    .size = sizeof(kl_initializer_vtable), KL_OWN_FUNCTION_CLASS, .fill = own_fill};
 
 kl_initializer *kl_initializer_from(const char *name, kl_status (*fill)(kl_tensor *out, void *user),
                                     void *user)
 {
-    if (!name || !fill) {
-        kl_error_null("kl_initializer_from", name ? "fill" : "name");
-        return NULL;
-    }
-    kl_initializer *object = kl_object_new(KL_KIND_INITIALIZER, (const kl_class *)&own_class, NULL);
-    own_state *s = object ? kl_object_state(object) : NULL;
-    if (!s)
-        return NULL;
-    *s = (own_state){fill, user, kl_strdup(name)};
-    if (!s->name) {
-        kl_object_release(object);
-        return NULL;
-    }
-    return object;
+    return kl_own_function_new("kl_initializer_from", KL_KIND_INITIALIZER,
+                               (const kl_class *)&own_class, name, (kl_any_function *)fill, user);
+}
+
+kl_status kl_register_initializer(const char *name, kl_status (*fill)(kl_tensor *out, void *user),
+                                  void *user)
+{
+    return kl_own_function_register("kl_register_initializer", KL_KIND_INITIALIZER,
+                                    (const kl_class *)&own_class, name, (kl_any_function *)fill,
+                                    user);
 }
 
 /* The key of a fill: the seed given, or a fresh one. */
@@ -579,6 +555,11 @@ kl_tensor *kl_initializer_call(const kl_initializer *initializer, kl_dtype dtype
         return NULL;
     }
     const kl_object *object = (const kl_object *)initializer;
+    const kl_initializer_vtable *cls = (const kl_initializer_vtable *)object->cls;
+    if (!cls->fill) {
+        kl_error(KL_ERROR_INVALID, "%s: the class has no fill", cls->class_name);
+        return NULL;
+    }
     kl_dtype made = dtype == KL_FLOAT64 ? KL_FLOAT64 : KL_FLOAT32;
     kl_tensor *out = kl_empty(made, rank, shape);
     if (!out)
@@ -587,7 +568,7 @@ kl_tensor *kl_initializer_call(const kl_initializer *initializer, kl_dtype dtype
         kl_release(kl_scope_detach(out));
         return kl_stand_in(dtype, rank, shape);
     }
-    if (((const kl_initializer_vtable *)object->cls)->fill(initializer, seed_of(object), out)) {
+    if (cls->fill(initializer, seed_of(object), out)) {
         kl_release(kl_scope_detach(out));
         return NULL;
     }

@@ -18,11 +18,6 @@ const kl_class *kl_builtin_class(kl_kind kind, const char *name)
     }
 }
 
-kl_object *kl_registered_function(kl_kind kind, const char *name)
-{
-    return kind == KL_KIND_ACTIVATION ? kl_activation_registered(name) : NULL;
-}
-
 const char *kl_builtin_module(kl_kind kind, const char *class_name)
 {
     static const char *const layers[] = {"ReLU", "LeakyReLU", "ELU", "Softmax"};

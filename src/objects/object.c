@@ -261,7 +261,8 @@ static kl_config *serialize_function(const kl_object *object)
     kl_config *config = kl_object_get_config(object);
     const char *name = kl_config_as_string(kl_config_get(config, "name"));
     char registered[300];
-    snprintf(registered, sizeof registered, "Custom>%s", name ? name : "");
+    snprintf(registered, sizeof registered, "%s%s", name && strchr(name, '>') ? "" : "Custom>",
+             name ? name : "");
     kl_config_free(config);
     kl_config *map = name ? kl_config_new_map() : NULL;
     if (!map)
@@ -340,7 +341,7 @@ static void *from_name(kl_kind kind, const char *name)
     plain = plain ? plain + 1 : name;
     const kl_class *cls = kl_class_find(kind, plain);
     if (!cls) {
-        unsigned errors = kl_error_count();
+        const unsigned errors = kl_error_count();
         kl_object *object = kl_registered_function(kind, plain);
         if (object || kl_error_count() != errors)
             return object;

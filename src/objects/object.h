@@ -77,7 +77,6 @@ const kl_class *kl_builtin_regularizer(const char *name);
 const kl_class *kl_builtin_constraint(const char *name);
 /* An object of a function that was registered under the name; NULL without an error if none was. */
 kl_object *kl_registered_function(kl_kind kind, const char *name);
-kl_object *kl_activation_registered(const char *name);
 /* Keras's module where it isn't the kind's: activations with arguments are layers. NULL: the
    kind's. */
 const char *kl_builtin_module(kl_kind kind, const char *class_name);

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "objects/define.h"
+#include "objects/functions.h"
 #include "ops/common.h"
 #include "tensor/convert.h"
 
@@ -131,55 +132,31 @@ KL_DEFINE_CLASS(kl_orthogonal_regularizer, orthogonal_regularizer_class, kl_regu
                 KL_KIND_REGULARIZER)
 
 /* One's own function. */
-typedef struct own_state {
-    kl_tensor *(*function)(kl_tensor *x, void *user);
-    void *user;
-    char *name;
-} own_state;
+typedef kl_tensor *regularizer_function(kl_tensor *x, void *user);
 
 static kl_tensor *own_call(const kl_regularizer *self, kl_tensor *x)
 {
-    const own_state *s = kl_object_state(self);
-    return s->function(x, s->user);
+    const kl_own_function *s = kl_object_state(self);
+    return ((regularizer_function *)s->function)(x, s->user);
 }
 
-static void own_destroy(void *self)
-{
-    own_state *s = kl_object_state(self);
-    kl_free(s->name);
-}
-
-static kl_status own_get_config(const void *self, kl_config *config)
-{
-    const own_state *s = kl_object_state(self);
-    return kl_config_set_string(config, "name", s->name);
-}
-
-static const kl_regularizer_vtable own_class = {.size = sizeof(kl_regularizer_vtable),
-                                                .class_name = KL_FUNCTION_CLASS,
-                                                .package = "Custom",
-                                                .state_size = sizeof(own_state),
-                                                .get_config = own_get_config,
-                                                .destroy = own_destroy,
-                                                .call = own_call};
+static const kl_regularizer_vtable own_class = {
+    .size = sizeof(kl_regularizer_vtable), KL_OWN_FUNCTION_CLASS, .call = own_call};
 
 kl_regularizer *kl_regularizer_from(const char *name,
                                     kl_tensor *(*function)(kl_tensor *x, void *user), void *user)
 {
-    if (!name || !function) {
-        kl_error_null("kl_regularizer_from", name ? "function" : "name");
-        return NULL;
-    }
-    kl_regularizer *object = kl_object_new(KL_KIND_REGULARIZER, (const kl_class *)&own_class, NULL);
-    own_state *s = object ? kl_object_state(object) : NULL;
-    if (!s)
-        return NULL;
-    *s = (own_state){function, user, kl_strdup(name)};
-    if (!s->name) {
-        kl_object_release(object);
-        return NULL;
-    }
-    return object;
+    return kl_own_function_new("kl_regularizer_from", KL_KIND_REGULARIZER,
+                               (const kl_class *)&own_class, name, (kl_any_function *)function,
+                               user);
+}
+
+kl_status kl_register_regularizer(const char *name,
+                                  kl_tensor *(*function)(kl_tensor *x, void *user), void *user)
+{
+    return kl_own_function_register("kl_register_regularizer", KL_KIND_REGULARIZER,
+                                    (const kl_class *)&own_class, name, (kl_any_function *)function,
+                                    user);
 }
 
 kl_tensor *kl_regularizer_call(const kl_regularizer *regularizer, kl_tensor *x)
@@ -189,8 +166,13 @@ kl_tensor *kl_regularizer_call(const kl_regularizer *regularizer, kl_tensor *x)
         return NULL;
     }
     const kl_object *object = (const kl_object *)regularizer;
+    const kl_regularizer_vtable *cls = (const kl_regularizer_vtable *)object->cls;
+    if (!cls->call) {
+        kl_error(KL_ERROR_INVALID, "%s: the class has no call", cls->class_name);
+        return NULL;
+    }
     kl_scope *scope = kl_scope_begin();
-    kl_tensor *y = ((const kl_regularizer_vtable *)object->cls)->call(regularizer, x);
+    kl_tensor *y = cls->call(regularizer, x);
     kl_scope_end_keeping(scope, 1, &y);
     return y;
 }
