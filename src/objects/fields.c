@@ -194,11 +194,19 @@ static kl_status check_shape(const char *what, const kl_field *field, const int6
     return KL_OK;
 }
 
-static kl_status check_pairs(const char *what, const kl_field *field, const kl_ints *pairs)
+static kl_status check_ints(const char *what, const kl_field *field, const kl_ints *list)
 {
     kl_status status = KL_OK;
-    for (size_t i = 0; !status && i < pairs->count; i++)
-        status = check_number(what, field, (double)pairs->at[i]);
+    for (size_t i = 0; !status && list->at && i < list->count; i++)
+        status = check_number(what, field, (double)list->at[i]);
+    return status;
+}
+
+static kl_status check_floats(const char *what, const kl_field *field, const kl_floats *list)
+{
+    kl_status status = KL_OK;
+    for (size_t i = 0; !status && list->at && i < list->count; i++)
+        status = check_number(what, field, (double)list->at[i]);
     return status;
 }
 
@@ -238,8 +246,11 @@ kl_status kl_field_check(const char *what, const kl_field *field, void *slot)
         return check_dims(what, field, slot);
     case KL_FIELD_SHAPE:
         return check_shape(what, field, slot);
+    case KL_FIELD_INTS:
     case KL_FIELD_PAIRS:
-        return check_pairs(what, field, slot);
+        return check_ints(what, field, slot);
+    case KL_FIELD_FLOATS:
+        return check_floats(what, field, slot);
     default:
         return KL_OK;
     }

@@ -397,7 +397,7 @@ static void test_bad_arguments(void **state)
     refuse(kl_text_vectorization(.standardize = "upper"), "standardize");
     refuse(kl_text_vectorization(.split = "comma"), "split");
     refuse(kl_text_vectorization(.ngrams = 0), "ngrams");
-    refuse(kl_text_vectorization(.ngrams_list = KL_INTS(2, 0)), "ngrams must be at least 1");
+    refuse(kl_text_vectorization(.ngrams_list = KL_INTS(2, 0)), "ngrams_list must be at least 1");
     refuse(kl_text_vectorization(.output_mode = "hot"), "output_mode");
     refuse(kl_text_vectorization(.ragged = true), "ragged");
     refuse(kl_text_vectorization(.sparse = true), "sparse");

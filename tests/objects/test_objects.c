@@ -20,6 +20,8 @@ typedef struct sample_args {
     kl_named activation, initializer, regularizer, constraint;
     kl_tensor *table;
     void *user;
+    kl_ints counts;
+    kl_floats shares;
 } sample_args;
 
 typedef struct sample_state {
@@ -68,6 +70,10 @@ static const kl_field sample_fields[] = {
     {"table", KL_FIELD_TENSOR, ARG(table), .flags = KL_FIELD_OPTIONAL},
     {"user", KL_FIELD_POINTER, ARG(user)},
     {"old", KL_FIELD_IGNORED},
+    {"counts", KL_FIELD_INTS, ARG(counts), .min = 1, .max = 9,
+     .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
+    {"shares", KL_FIELD_FLOATS, ARG(shares), .min = 0, .max = 1,
+     .flags = KL_FIELD_OPTIONAL | KL_FIELD_HIDDEN},
     {0}};
 
 static const kl_class sample_class = {
@@ -228,6 +234,19 @@ static void test_checks_arguments(void **state)
     a.strides[0] = -2;
     check_refused(make(&a), "strides must be from 1 to 1000, got -2");
     a = defaults();
+    a.counts = KL_INTS(1, 10);
+    check_refused(make(&a), "counts must be from 1 to 9, got 10");
+    a = defaults();
+    a.counts = KL_INTS(1, 9);
+    a.shares = KL_FLOATS(0, 1, NAN);
+    check_refused(make(&a), "shares must be from 0 to 1, got nan");
+    a = defaults();
+    a.shares = KL_FLOATS(0, -0.5f);
+    check_refused(make(&a), "shares must be from 0 to 1, got -0.5");
+    a = defaults();
+    a.shares = KL_FLOATS(0, 1);
+    kl_object_release(make(&a));
+    a = defaults();
     a.shape[0] = -2;
     check_refused(make(&a), "shape");
     a = defaults();
@@ -337,6 +356,9 @@ static void test_refuses_configs(void **state)
                 {"{\"shape\": [2, -7]}", "shape"},
                 {"{\"axes\": [\"x\"]}", "axes"},
                 {"{\"values\": [1, \"x\"]}", "values"},
+                {"{\"counts\": [1, 0]}", "counts must be from 1 to 9, got 0"},
+                {"{\"counts\": 12}", "counts must be from 1 to 9, got 12"},
+                {"{\"shares\": [0.5, 2]}", "shares must be from 0 to 1, got 2"},
                 {"{\"words\": [1]}", "words"},
                 {"{\"words\": {\"a\": 1}}", "words"},
                 {"{\"dtype\": 3}", "dtype"},
