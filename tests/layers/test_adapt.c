@@ -165,6 +165,39 @@ static void test_categories(void **state)
     kl_layer_release(given);
 }
 
+/* Ends without data are errors that leave the boundaries as they were. */
+static void test_bins_without_data(void **state)
+{
+    kl_tensor *values = kl_op_random_normal(KL_FLOAT32, KL_DIMS(50, 1), 4, 2);
+    kl_tensor *none = kl_zeros(KL_FLOAT32, KL_DIMS(0, 1));
+    kl_tensor *words = kl_from_strings(KL_DIMS(1), ((const char *[]){"a"}));
+    kl_layer *bins = kl_discretization(.num_bins = 4);
+    check_error(kl_layer_finalize_state(bins), "no data");
+    /* Empty data is data to Keras: one bin. */
+    assert_int_equal(kl_layer_adapt(bins, none), KL_OK);
+    check_error(kl_layer_finalize_state(bins), "no data");
+    check_error(kl_layer_adapt(bins, words), "expected numbers");
+    assert_int_equal(kl_layer_adapt(bins, values), KL_OK);
+    char *before = kl_layer_get_config(bins);
+    assert_non_null(strstr(before, "bin_boundaries"));
+    check_error(kl_layer_finalize_state(bins), "no data");
+    char *after = kl_layer_get_config(bins);
+    assert_string_equal(before, after);
+    kl_free_text(before);
+    kl_free_text(after);
+    kl_layer_release(bins);
+    kl_layer *given = kl_discretization(.bin_boundaries = KL_FLOATS(0, 1));
+    check_error(kl_layer_update_state(given, values), "given its bin_boundaries");
+    check_error(kl_layer_finalize_state(given), "given its bin_boundaries");
+    kl_tensor *y = kl_call(given, values);
+    assert_non_null(y);
+    kl_release(y);
+    kl_layer_release(given);
+    kl_release(words);
+    kl_release(none);
+    kl_release(values);
+}
+
 static kl_status next_none(void *user, kl_tensor **batch)
 {
     return KL_OK;
@@ -359,10 +392,15 @@ static void test_no_allocations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_runs_out), cmocka_unit_test(test_no_allocations),
-        cmocka_unit_test(test_memory),          cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_steps),           cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_bad_input),       cmocka_unit_test(test_categories),
+        cmocka_unit_test(test_memory_runs_out),
+        cmocka_unit_test(test_no_allocations),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_categories),
+        cmocka_unit_test(test_bins_without_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

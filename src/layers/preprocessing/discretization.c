@@ -12,6 +12,7 @@ typedef struct discretization_state {
     kl_discretization_args args; /* bin_boundaries are the ones that adapt found, too */
     kl_encode_mode mode;
     kl_sketch sketch; /* while adapting */
+    bool fed;         /* with data, perhaps empty */
     bool from_config;
 } discretization_state;
 
@@ -202,22 +203,31 @@ static kl_status discretization_shape(const kl_layer *self, const kl_shape *in, 
 
 /* ---- Learning ------------------------------------------------------------------------------- */
 
-static kl_status discretization_adapt_reset(kl_layer *self)
+/* Whether boundaries can be found at all. */
+static kl_status check_learns(const discretization_state *s)
 {
-    discretization_state *s = kl_layer_state(self);
     if (s->args.num_bins == KL_NONE)
         return kl_error(KL_ERROR_STATE,
                         "adapt can't be called on a layer that was given its bin_boundaries: use "
                         "num_bins");
     if (!s->args.num_bins || !(s->args.epsilon > 0))
         return kl_error(KL_ERROR_RANGE, "adapt needs a num_bins and an epsilon above 0");
-    kl_sketch_free(&s->sketch);
     return KL_OK;
+}
+
+static kl_status discretization_adapt_reset(kl_layer *self)
+{
+    discretization_state *s = kl_layer_state(self);
+    kl_sketch_free(&s->sketch);
+    s->fed = false;
+    return check_learns(s);
 }
 
 static kl_status discretization_adapt_update(kl_layer *self, kl_tensor *batch)
 {
     discretization_state *s = kl_layer_state(self);
+    if (check_learns(s))
+        return kl_last_status();
     if (batch->dtype == KL_STRING)
         return kl_error(KL_ERROR_DTYPE, "adapt: expected numbers, got strings");
     if (self->legacy && !batch->size)
@@ -238,6 +248,7 @@ static kl_status discretization_adapt_update(kl_layer *self, kl_tensor *batch)
                                self->legacy);
     }
     kl_release(values);
+    s->fed = s->fed || !status;
     return status;
 }
 
@@ -260,10 +271,16 @@ static kl_status discretization_adapt_finish(kl_layer *self)
     discretization_state *s = kl_layer_state(self);
     float *found = NULL;
     size_t count = 0;
+    if (check_learns(s))
+        return kl_last_status();
+    /* What was found before stays. */
+    if (!s->fed)
+        return kl_error(KL_ERROR_STATE, "adapt: no data was given to find bin_boundaries in");
     kl_status status = kl_sketch_boundaries(&s->sketch, s->args.num_bins, &found, &count);
     if (!status && self->legacy)
         status = show_summary(self, &s->sketch);
     kl_sketch_free(&s->sketch);
+    s->fed = false;
     if (status) {
         kl_free(found);
         return status;
