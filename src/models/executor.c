@@ -320,6 +320,9 @@ kl_executor *kl_executor_new(int inputs, kl_tensor *const *in, int outputs, kl_t
         kl_executor_free(ex);
         return NULL;
     }
+    /* Parts that have nothing to do with each other live together from here on. */
+    for (int i = 0; i < inputs + outputs; i++)
+        kl_graph_join(out[0], i < inputs ? in[i] : out[i - inputs]);
     return ex;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "models/get_item.h"
 #include "models/input.h"
 #include "models/op_classes.h"
 #include "ops/registry.h"
@@ -304,8 +305,13 @@ static kl_status make_call(const reader *r, operation *op, bool *made)
     if (kl_config_typeof(node) == KL_CONFIG_MAP) {
         const kl_config *positional = kl_config_get(node, "args");
         const kl_config *kwargs = kl_config_get(node, "kwargs");
-        if (positional)
+        if (positional && op->op == &kl_get_item_op) {
+            status = read_tensors(r, kl_config_at(positional, 0), false, in, &count, &ready);
+            if (!status)
+                status = kl_key_read(kl_config_at(positional, 1), op->attrs);
+        } else if (positional) {
             status = read_tensors(r, positional, op->op != NULL, in, &count, &ready);
+        }
         if (!status && kwargs && op->layer)
             status = read_kwargs(r, kwargs, &args, in, &count, &ready);
         for (int i = 0; i < count && !status && ready; i++)

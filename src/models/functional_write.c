@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "models/get_item.h"
 #include "models/input.h"
 #include "models/op_classes.h"
 #include "tensor/tensor.h"
@@ -163,6 +164,11 @@ static bool takes_list(const kl_graph_node *node)
 static kl_config *args_config(const kl_executor *ex, const kl_graph_node *node)
 {
     kl_config *inputs = list_config(ex, node->inputs, node->input_count);
+    if (inputs && node->op == &kl_get_item_op &&
+        kl_config_append(inputs, kl_key_write(node->attrs))) {
+        kl_config_free(inputs);
+        return NULL;
+    }
     if (!inputs || !takes_list(node))
         return inputs;
     kl_config *outer = kl_config_new_list();

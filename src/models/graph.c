@@ -130,6 +130,11 @@ static void merge(kl_graph *into, kl_graph *from)
     into->absorbed = from;
 }
 
+void kl_graph_join(const kl_tensor *a, const kl_tensor *b)
+{
+    merge(kl_graph_of(a), kl_graph_of(b));
+}
+
 static kl_tensor *new_symbol(kl_graph *graph, kl_graph_node *node, int index, const kl_shape *shape)
 {
     kl_graph_symbol *symbol = kl_calloc(1, sizeof *symbol);

@@ -52,6 +52,8 @@ static inline kl_graph_symbol *kl_symbol_of(const kl_tensor *tensor)
 
 /* The graph that a symbolic tensor is in now. */
 kl_graph *kl_graph_of(const kl_tensor *tensor);
+/* Makes one graph of those of two symbolic tensors. */
+void kl_graph_join(const kl_tensor *a, const kl_tensor *b);
 kl_graph *kl_graph_retain(kl_graph *graph);
 void kl_graph_release(kl_graph *graph);
 

@@ -20,6 +20,9 @@ kl_status kl_cast_to_one_float(int count, kl_tensor **in);
 /* The value of `value`, but the gradient goes to `variable`, of the same shape and dtype: a
    variable that was assigned. */
 kl_tensor *kl_assigned(kl_tensor *variable, kl_tensor *value);
+/* The gradient of a slice in its place among zeros of the whole's shape. */
+kl_tensor *kl_unslice(kl_tensor *part, int axis, int64_t start, int64_t stop, int64_t step,
+                      int rank, const int64_t *whole);
 /* Sums a gradient down to the shape that was broadcast to its own. */
 kl_tensor *kl_unbroadcast(kl_tensor *grad, const kl_tensor *like);
 /* Runs an op of one output. */

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/error.h"
 #include "base/session.h"
+#include "ops/get_item.h"
 
 extern const kl_op *const kl_unary_ops[],
     *const kl_binary_ops[], *const kl_select_ops[], *const kl_axis_ops[],
@@ -39,7 +40,7 @@ static const kl_op *find_builtin(const char *class_name)
         for (const kl_op *const *op = tables[t]; *op; op++)
             if ((*op)->class_name && !strcmp((*op)->class_name, class_name))
                 return *op;
-    return NULL;
+    return strcmp(class_name, kl_get_item_op.class_name) ? NULL : &kl_get_item_op;
 }
 
 const kl_op *kl_op_find(const char *class_name)

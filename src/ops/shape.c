@@ -214,13 +214,20 @@ static kl_status unslice_backward(kl_op_frame *f)
 
 MOVES(unslice, NULL, unslice_attrs, unslice_forward, unslice_backward)
 
+kl_tensor *kl_unslice(kl_tensor *part, int axis, int64_t start, int64_t stop, int64_t step,
+                      int rank, const int64_t *whole)
+{
+    unslice_attrs attrs = {.slice = {axis, start, stop, step}};
+    return copy_shape("slice", rank, whole, &attrs.whole)
+               ? kl_run1(&unslice_op, &attrs, 1, &part, 0)
+               : NULL;
+}
+
 static kl_status slice_backward(kl_op_frame *f)
 {
-    unslice_attrs attrs = {.slice = *(const slice_attrs *)f->attrs};
+    const slice_attrs *a = f->attrs;
     const kl_tensor *x = f->in[0];
-    if (!copy_shape("slice", x->rank, x->shape, &attrs.whole))
-        return kl_last_status();
-    return grad(f, kl_run1(&unslice_op, &attrs, 1, f->dout, 0));
+    return grad(f, kl_unslice(f->dout[0], a->axis, a->start, a->stop, a->step, x->rank, x->shape));
 }
 
 MOVES(slice, NULL, slice_attrs, slice_forward, slice_backward)

@@ -1,6 +1,8 @@
 /* Derivatives of the ops that move data: shapes, slices, joins, indices, order. */
 #include "ops/gradcheck.h"
 
+#include "ops/get_item.h"
+
 #define AXES(...)                                                                                  \
     (const int[])                                                                                  \
     {                                                                                              \
@@ -23,6 +25,24 @@ static kl_tensor *split_product(kl_tensor *x)
     return kl_op_split(x, 3, 1, parts) ? NULL : kl_op_mul(parts[0], kl_op_sub(parts[1], parts[2]));
 }
 
+/* x[:, 1:6:2, -1], x[..., None, 2, ::-1] and x[1] of three axes. */
+static kl_tensor *item(kl_tensor *x, int which)
+{
+    static const kl_key keys[] = {
+        {3,
+         {{KL_KEY_SLICE, KL_NONE, KL_NONE, KL_NONE},
+          {KL_KEY_SLICE, 1, 6, 2},
+          {KL_KEY_AT, -1, 0, 0}}},
+        {4,
+         {{KL_KEY_REST, 0, 0, 0},
+          {KL_KEY_NEW, 0, 0, 0},
+          {KL_KEY_AT, 2, 0, 0},
+          {KL_KEY_SLICE, KL_NONE, KL_NONE, -1}}},
+        {1, {{KL_KEY_AT, 1, 0, 0}}},
+    };
+    return kl_custom_op(&kl_get_item_op, &keys[which], 1, &x);
+}
+
 // clang-format off
 /* name, expression, flags, inputs */
 #define CASES(X) \
@@ -36,6 +56,9 @@ static kl_tensor *split_product(kl_tensor *x)
     X(slice, kl_op_slice(x[0], 1, 1, 6, 2), 0, {2, {3, 7}, -1, 1}) \
     X(slice_back, kl_op_slice(x[0], 0, KL_NONE, 0, -1), 0, {2, {4, 3}, -1, 1}) \
     X(slice_squared, kl_op_square(kl_op_slice(x[0], 1, 1, 6, 2)), 0, {2, {3, 7}, -1, 1}) \
+    X(item, item(x[0], 0), 0, {3, {3, 7, 2}, -1, 1}) \
+    X(item_squared, kl_op_square(item(x[0], 1)), 0, {3, {2, 4, 3}, -1, 1}) \
+    X(item_first, kl_op_square(item(x[0], 2)), 0, {3, {2, 3, 2}, -1, 1}) \
     X(flip, kl_op_flip(x[0], 1), 0, {2, {3, 4}, -1, 1}) \
     X(concatenate, kl_op_concatenate(3, x, 1), 0, {2, {3, 2}, -1, 1}, {2, {3, 1}, -1, 1}, {2, {3, 3}, -1, 1}) \
     X(concatenate_first, kl_op_square(kl_op_concatenate(2, x, 0)), 0, {2, {3, 2}, -1, 1}, {2, {1, 2}, -1, 1}) \

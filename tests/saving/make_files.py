@@ -290,6 +290,20 @@ def categories():
                                          [7.0, 1.5, -2.0]], dtype="float32")])
 
 
+def slicing():
+    """Parts of symbolic tensors: indices, slices, an ellipsis, new axes, operations on them."""
+    x = keras.Input((5, 4, 3), name="x")
+    steps = keras.Input((None, 3), name="steps")
+    last = steps[:, -1]
+    hidden = keras.layers.Dense(4, activation="tanh")(x[:, 0, :, 1:])
+    outputs = [x[:, 1:4:2, -1], x[..., ::-1], x[:, -2:, 3], x[:, None, 2, 1:], x[:, 4:1:-1, ..., 0],
+               last, steps[:, :2] * 2.0, hidden[..., 0] + hidden[:, :, 1],
+               keras.layers.Dense(2)(last)]
+    model = keras.Model([x, steps], outputs)
+    keep("slicing", model, [np.sin(np.arange(120, dtype="float32")).reshape(2, 5, 4, 3),
+                            np.cos(np.arange(42, dtype="float32")).reshape(2, 7, 3)])
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(1)
     os.makedirs(HERE, exist_ok=True)
@@ -305,3 +319,4 @@ if __name__ == "__main__":
     activation()
     reshaping()
     categories()
+    slicing()

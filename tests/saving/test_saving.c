@@ -192,6 +192,48 @@ static void test_table(void **state)
     check_file("table");
 }
 
+static void test_slicing(void **state)
+{
+    check_file("slicing");
+}
+
+/* Keys that GetItem can't have. */
+static void test_bad_keys(void **state)
+{
+    static const struct {
+        const char *key, *part;
+    } rows[] = {{", [[0, 1]]", "a key must be of"},
+                {", {\"class_name\": \"__keras_tensor__\", \"config\": {}}", "a key must be of"},
+                {", {\"class_name\": \"__slice__\", \"config\": {\"start\": 0.5}}", "start"},
+                {", {\"class_name\": \"__slice__\"}", "a key must be of"},
+                {", {\"class_name\": \"__slice__\", \"config\": {\"step\": 0}}", "step"},
+                {", [0, 0, 0]", "the tensor 2 axes"},
+                {", [{\"class_name\": \"__slice__\", \"config\": {}}, 3]", "out of bounds"},
+                {", [0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]", "at most 17 parts"},
+                {", [null,null,null,null,null,null,null,null]", "more than 8 axes"},
+                {", \"a\"", "a key must be of"},
+                {"", "lacks its key"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char json[1200];
+        snprintf(
+            json, sizeof json,
+            "{\"layers\": [{\"class_name\": \"InputLayer\", \"name\": \"x\", \"config\": "
+            "{\"batch_shape\": [null, 3], \"name\": \"x\"}, \"inbound_nodes\": []}, "
+            "{\"module\": \"keras.src.ops.numpy\", \"class_name\": \"GetItem\", \"name\": \"g\", "
+            "\"config\": {\"name\": \"g\"}, \"inbound_nodes\": [{\"args\": [{\"class_name\": "
+            "\"__keras_tensor__\", \"config\": {\"keras_history\": [\"x\", 0, 0]}}%s], "
+            "\"kwargs\": {}}]}], \"input_layers\": [\"x\", 0, 0], \"output_layers\": "
+            "[\"g\", 0, 0]}",
+            rows[i].key);
+        kl_clear_error();
+        assert_null(kl_layer_from_config("Functional", json));
+        if (!strstr(kl_last_error(), rows[i].part))
+            print_error("'%s' lacks '%s'\n", kl_last_error(), rows[i].part);
+        assert_non_null(strstr(kl_last_error(), rows[i].part));
+    }
+    kl_clear_error();
+}
+
 /* A layer called on two inputs that had nothing to do with each other yet: the file must tell its
    calls apart. */
 static void test_shared(void **state)
@@ -317,7 +359,8 @@ int main(void)
 #ifdef KL_HAVE_SAVING
         cmocka_unit_test(test_functional),    cmocka_unit_test(test_sequential),
         cmocka_unit_test(test_augmentation),  cmocka_unit_test(test_sound),
-        cmocka_unit_test(test_table),         cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_table),         cmocka_unit_test(test_slicing),
+        cmocka_unit_test(test_bad_keys),      cmocka_unit_test(test_attention),
         cmocka_unit_test(test_recurrent),     cmocka_unit_test(test_convolution),
         cmocka_unit_test(test_normalization), cmocka_unit_test(test_shared),
         cmocka_unit_test(test_reshaping),     cmocka_unit_test(test_activation),
