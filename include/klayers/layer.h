@@ -122,6 +122,8 @@ typedef struct kl_layer_vtable {
     kl_status (*load_values)(kl_layer *self,
                              kl_status (*read)(void *user, const char *name, kl_tensor **value),
                              void *user);
+    /* NULL; the library's own layers say here how they join with others at inference. */
+    const struct kl_layer_fusion *fusion;
 } kl_layer_vtable;
 
 enum {

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/error.h"
+#include "models/fusion.h"
 #include "models/input.h"
 
 /* A node met on the way from the outputs, with what Keras sorts a model's layers by. */
@@ -275,6 +276,8 @@ static kl_status fill_executor(kl_executor *ex, walk *w)
         ex->output_slots[i] = slot_of(w, ex, ex->outputs[i]);
     if (!status)
         status = find_last_readers(ex);
+    if (!status)
+        kl_fusion_find(ex);
     find_depths(w);
     if (w->count)
         qsort(w->visits, (size_t)w->count, sizeof *w->visits, by_depth);
@@ -331,6 +334,7 @@ void kl_executor_free(kl_executor *ex)
     if (!ex)
         return;
     for (int i = 0; i < ex->step_count; i++) {
+        kl_fold_free(ex->steps[i].fold);
         kl_free(ex->steps[i].slots);
         kl_free(ex->steps[i].dead);
     }
@@ -431,6 +435,12 @@ static kl_status run_op(const kl_step *step, kl_tensor **values)
                      node->output_count, values + step->first_out);
 }
 
+static void drop_dead(const kl_step *step, kl_tensor *const *values)
+{
+    for (int k = 0; k < step->dead_count; k++)
+        kl_release(kl_scope_detach(values[step->dead[k]]));
+}
+
 kl_tensors kl_executor_call(const kl_executor *ex, const kl_layer *self, kl_context *ctx,
                             kl_tensors inputs)
 {
@@ -456,11 +466,16 @@ kl_tensors kl_executor_call(const kl_executor *ex, const kl_layer *self, kl_cont
     }
     for (int i = 0; i < ex->step_count; i++) {
         const kl_step *step = &ex->steps[i];
+        if (step->fold && kl_fold_run(step, ctx, values)) {
+            /* What the joined steps read last are each other's outputs, which there aren't. */
+            drop_dead(step, values);
+            i += step->fold_steps - 1;
+            continue;
+        }
         kl_status status = step->node->layer ? run_layer(step, ctx, values) : run_op(step, values);
         if (status)
             return (kl_tensors){0};
-        for (int k = 0; k < step->dead_count; k++)
-            kl_release(kl_scope_detach(values[step->dead[k]]));
+        drop_dead(step, values);
     }
     kl_tensor **out = kl_scope_alloc((size_t)ex->output_count * sizeof *out);
     if (!out)

@@ -6,6 +6,8 @@
 
 #include "models/graph.h"
 
+typedef struct kl_fold kl_fold;
+
 typedef struct kl_step {
     kl_graph_node *node;
     int *slots; /* of each argument of the node (kl_node_argument), -1: constant or none */
@@ -13,6 +15,8 @@ typedef struct kl_step {
     int first_out; /* slot of the first output; the others follow */
     int *dead;     /* slots whose last reader this step is */
     int dead_count;
+    kl_fold *fold; /* if it can run as one with the steps after it (models/fusion.h) */
+    int fold_steps;
 } kl_step;
 
 typedef struct kl_executor {

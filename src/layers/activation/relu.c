@@ -1,6 +1,8 @@
 /* Activation layers of one formula: ReLU, LeakyReLU, ELU and 2.15's ThresholdedReLU. */
+#include <math.h>
+
 #include "klayers/layers/activation.h"
-#include "layers/layer.h"
+#include "layers/fusion.h"
 
 static const kl_field relu_fields[] = {
     {"max_value", KL_FIELD_FLOAT, offsetof(kl_relu_args, max_value),
@@ -20,6 +22,14 @@ static kl_tensors relu_call(const kl_layer *self, kl_context *ctx, kl_tensors in
     return kl_one(kl_op_relu_general(in.at[0], a->negative_slope, a->max_value, a->threshold));
 }
 
+static bool is_plain_relu(const kl_layer *self)
+{
+    const kl_relu_args *a = kl_layer_state(self);
+    return isnan(a->max_value) && a->negative_slope == 0 && a->threshold == 0;
+}
+
+static const kl_layer_fusion relu_fusion = {.relu = is_plain_relu};
+
 const kl_layer_vtable kl_relu_class = {
     .size = sizeof(kl_layer_vtable),
     .class_name = "ReLU",
@@ -28,6 +38,7 @@ const kl_layer_vtable kl_relu_class = {
     .fields = relu_fields,
     .call = relu_call,
     .compute_mask = kl_pass_mask,
+    .fusion = &relu_fusion,
 };
 
 KL_DEFINE_LAYER(kl_relu)

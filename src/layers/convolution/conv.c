@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "klayers/layers/convolution.h"
-#include "layers/layer.h"
 #include "layers/convolution/fields.h"
+#include "layers/fusion.h"
 #include "layers/core/lora.h"
 
 typedef struct conv_state {
@@ -95,21 +95,42 @@ static kl_status conv_get_config(const void *self, kl_config *config)
     return kl_lora_get_config(s->args.lora_rank, s->args.lora_alpha, config);
 }
 
-static kl_tensors conv_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+static kl_tensor *conv_apply(const kl_layer *self, kl_tensor *x, kl_tensor *kernel, kl_tensor *bias,
+                             const kl_activation *activation)
 {
     const conv_state *s = kl_layer_state(self);
     kl_conv_options options = {.padding = s->args.padding,
                                .groups = s->args.groups,
                                .channels_first = kl_is_channels_first(s->args.data_format),
-                               .activation = s->args.activation};
+                               .activation = activation};
     memcpy(options.strides, s->args.strides, sizeof options.strides);
     memcpy(options.dilation, s->args.dilation_rate, sizeof options.dilation);
+    return kl_op_conv(x, kernel, bias, &options);
+}
+
+static bool conv_linear(const kl_layer *self, kl_linear_parts *parts)
+{
+    const conv_state *s = kl_layer_state(self);
+    if (!s->kernel || s->lora_a || !kl_activation_is_linear(s->args.activation))
+        return false;
+    int rank = kl_tensor_rank(kl_weight_value(s->kernel));
+    *parts = (kl_linear_parts){s->kernel, s->bias, rank - 1, 1,
+                               kl_channel_axis(s->args.data_format, rank)};
+    return true;
+}
+
+static const kl_layer_fusion conv_fusion = {.linear = conv_linear, .apply = conv_apply};
+
+static kl_tensors conv_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    const conv_state *s = kl_layer_state(self);
     kl_tensor *kernel = kl_read(ctx, s->kernel);
     if (s->lora_a)
         kernel = kl_lora_apply(kernel, kl_lora_read(self, ctx, s->lora_a),
                                kl_lora_read(self, ctx, s->lora_b), s->args.lora_rank,
                                s->args.lora_alpha);
-    return kl_one(kl_op_conv(in.at[0], kernel, s->bias ? kl_read(ctx, s->bias) : NULL, &options));
+    return kl_one(conv_apply(self, in.at[0], kernel, s->bias ? kl_read(ctx, s->bias) : NULL,
+                             s->args.activation));
 }
 
 static kl_status conv1d_init(void *self)
@@ -128,6 +149,7 @@ const kl_layer_vtable kl_conv1d_class = {
     .get_config = conv_get_config,
     .build = conv_build,
     .call = conv_call,
+    .fusion = &conv_fusion,
 };
 KL_DEFINE_LAYER(kl_conv1d)
 
@@ -147,6 +169,7 @@ const kl_layer_vtable kl_conv2d_class = {
     .get_config = conv_get_config,
     .build = conv_build,
     .call = conv_call,
+    .fusion = &conv_fusion,
 };
 KL_DEFINE_LAYER(kl_conv2d)
 
@@ -166,5 +189,6 @@ const kl_layer_vtable kl_conv3d_class = {
     .get_config = conv_get_config,
     .build = conv_build,
     .call = conv_call,
+    .fusion = &conv_fusion,
 };
 KL_DEFINE_LAYER(kl_conv3d)

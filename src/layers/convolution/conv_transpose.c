@@ -4,7 +4,7 @@
 #include "base/alloc.h"
 #include "klayers/layers/convolution.h"
 #include "layers/convolution/fields.h"
-#include "layers/layer.h"
+#include "layers/fusion.h"
 
 typedef struct transpose_state {
     kl_conv_transpose_args args;
@@ -89,20 +89,41 @@ static kl_status transpose_build(kl_layer *self, const kl_shape *in, int count)
     return s->kernel && (s->bias || !s->args.use_bias) ? KL_OK : kl_last_status();
 }
 
-static kl_tensors transpose_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+static kl_tensor *transpose_apply(const kl_layer *self, kl_tensor *x, kl_tensor *kernel,
+                                  kl_tensor *bias, const kl_activation *activation)
 {
     const transpose_state *s = kl_layer_state(self);
     kl_conv_options options = {.padding = s->args.padding,
                                .channels_first = kl_is_channels_first(s->args.data_format),
-                               .activation = s->args.activation,
+                               .activation = activation,
                                .has_output_padding = s->args.output_padding.at != NULL};
     memcpy(options.strides, s->args.strides, sizeof options.strides);
     memcpy(options.dilation, s->args.dilation_rate, sizeof options.dilation);
     const kl_ints *extra = &s->args.output_padding;
     for (size_t i = 0; extra->at && i < extra->count; i++)
         options.output_padding[i] = extra->at[i];
-    return kl_one(kl_op_conv_transpose(in.at[0], kl_read(ctx, s->kernel),
-                                       s->bias ? kl_read(ctx, s->bias) : NULL, &options));
+    return kl_op_conv_transpose(x, kernel, bias, &options);
+}
+
+static bool transpose_linear(const kl_layer *self, kl_linear_parts *parts)
+{
+    const transpose_state *s = kl_layer_state(self);
+    if (!s->kernel || !kl_activation_is_linear(s->args.activation))
+        return false;
+    int rank = kl_tensor_rank(kl_weight_value(s->kernel));
+    *parts = (kl_linear_parts){s->kernel, s->bias, rank - 2, 1,
+                               kl_channel_axis(s->args.data_format, rank)};
+    return true;
+}
+
+static const kl_layer_fusion transpose_fusion = {.linear = transpose_linear,
+                                                 .apply = transpose_apply};
+
+static kl_tensors transpose_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    const transpose_state *s = kl_layer_state(self);
+    return kl_one(transpose_apply(self, in.at[0], kl_read(ctx, s->kernel),
+                                  s->bias ? kl_read(ctx, s->bias) : NULL, s->args.activation));
 }
 
 static kl_status transpose1d_init(void *self)
@@ -120,6 +141,7 @@ const kl_layer_vtable kl_conv1d_transpose_class = {
     .init = transpose1d_init,
     .build = transpose_build,
     .call = transpose_call,
+    .fusion = &transpose_fusion,
 };
 KL_DEFINE_LAYER(kl_conv1d_transpose)
 
@@ -138,6 +160,7 @@ const kl_layer_vtable kl_conv2d_transpose_class = {
     .init = transpose2d_init,
     .build = transpose_build,
     .call = transpose_call,
+    .fusion = &transpose_fusion,
 };
 KL_DEFINE_LAYER(kl_conv2d_transpose)
 
@@ -156,5 +179,6 @@ const kl_layer_vtable kl_conv3d_transpose_class = {
     .init = transpose3d_init,
     .build = transpose_build,
     .call = transpose_call,
+    .fusion = &transpose_fusion,
 };
 KL_DEFINE_LAYER(kl_conv3d_transpose)

@@ -3,7 +3,7 @@
 
 #include "klayers/layers/convolution.h"
 #include "layers/convolution/fields.h"
-#include "layers/layer.h"
+#include "layers/fusion.h"
 
 typedef struct depthwise_state {
     kl_depthwise_conv_args args;
@@ -44,16 +44,38 @@ static kl_status depthwise_build(kl_layer *self, const kl_shape *in, int count)
     return s->kernel && (s->bias || !s->args.use_bias) ? KL_OK : kl_last_status();
 }
 
-static kl_tensors depthwise_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+static kl_tensor *depthwise_apply(const kl_layer *self, kl_tensor *x, kl_tensor *kernel,
+                                  kl_tensor *bias, const kl_activation *activation)
 {
     const depthwise_state *s = kl_layer_state(self);
     kl_conv_options options = {.padding = s->args.padding,
                                .channels_first = kl_is_channels_first(s->args.data_format),
-                               .activation = s->args.activation};
+                               .activation = activation};
     memcpy(options.strides, s->args.strides, sizeof s->args.strides);
     memcpy(options.dilation, s->args.dilation_rate, sizeof s->args.dilation_rate);
-    return kl_one(kl_op_depthwise_conv(in.at[0], kl_read(ctx, s->kernel),
-                                       s->bias ? kl_read(ctx, s->bias) : NULL, &options));
+    return kl_op_depthwise_conv(x, kernel, bias, &options);
+}
+
+/* Outputs are channels times depth_multiplier, the kernel's last two axes. */
+static bool depthwise_linear(const kl_layer *self, kl_linear_parts *parts)
+{
+    const depthwise_state *s = kl_layer_state(self);
+    if (!s->kernel || !kl_activation_is_linear(s->args.activation))
+        return false;
+    int rank = kl_tensor_rank(kl_weight_value(s->kernel));
+    *parts = (kl_linear_parts){s->kernel, s->bias, rank - 2, 2,
+                               kl_channel_axis(s->args.data_format, rank)};
+    return true;
+}
+
+static const kl_layer_fusion depthwise_fusion = {.linear = depthwise_linear,
+                                                 .apply = depthwise_apply};
+
+static kl_tensors depthwise_call(const kl_layer *self, kl_context *ctx, kl_tensors in)
+{
+    const depthwise_state *s = kl_layer_state(self);
+    return kl_one(depthwise_apply(self, in.at[0], kl_read(ctx, s->kernel),
+                                  s->bias ? kl_read(ctx, s->bias) : NULL, s->args.activation));
 }
 
 static kl_status depthwise1d_init(void *self)
@@ -70,6 +92,7 @@ const kl_layer_vtable kl_depthwise_conv1d_class = {
     .init = depthwise1d_init,
     .build = depthwise_build,
     .call = depthwise_call,
+    .fusion = &depthwise_fusion,
 };
 KL_DEFINE_LAYER(kl_depthwise_conv1d)
 
@@ -87,5 +110,6 @@ const kl_layer_vtable kl_depthwise_conv2d_class = {
     .init = depthwise2d_init,
     .build = depthwise_build,
     .call = depthwise_call,
+    .fusion = &depthwise_fusion,
 };
 KL_DEFINE_LAYER(kl_depthwise_conv2d)

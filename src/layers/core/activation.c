@@ -1,5 +1,6 @@
 #include "klayers/layers/core.h"
-#include "layers/layer.h"
+#include "layers/fusion.h"
+#include "ops/activation.h"
 
 static const kl_field activation_fields[] = {
     {"activation", KL_FIELD_ACTIVATION, offsetof(kl_activation_layer_args, activation),
@@ -12,6 +13,14 @@ static kl_tensors activation_call(const kl_layer *self, kl_context *ctx, kl_tens
     const kl_activation_layer_args *args = kl_layer_state(self);
     return kl_one(kl_activation_call(args->activation, in.at[0]));
 }
+
+static bool activation_is_relu(const kl_layer *self)
+{
+    const kl_activation_layer_args *args = kl_layer_state(self);
+    return kl_fused_of(args->activation) == KL_FUSED_RELU;
+}
+
+static const kl_layer_fusion activation_fusion = {.relu = activation_is_relu};
 
 /* As Keras states it: also of an activation such as glu, which halves an axis. */
 static kl_status same_shape(const kl_layer *self, const kl_shape *in, int count, kl_shape *out,
@@ -30,6 +39,7 @@ const kl_layer_vtable kl_activation_layer_class = {
     .call = activation_call,
     .output_shape = same_shape,
     .compute_mask = kl_pass_mask,
+    .fusion = &activation_fusion,
 };
 
 KL_DEFINE_LAYER(kl_activation_layer)

@@ -1,6 +1,6 @@
 #include "klayers/layers/core.h"
 #include "layers/core/lora.h"
-#include "layers/layer.h"
+#include "layers/fusion.h"
 
 typedef struct dense_state {
     kl_dense_args args;
@@ -85,6 +85,23 @@ static kl_tensors dense_call(const kl_layer *self, kl_context *ctx, kl_tensors i
         kl_op_dense(in.at[0], kernel, s->bias ? kl_read(ctx, s->bias) : NULL, s->args.activation));
 }
 
+static bool dense_linear(const kl_layer *self, kl_linear_parts *parts)
+{
+    const dense_state *s = kl_layer_state(self);
+    if (!s->kernel || s->lora_a || !kl_activation_is_linear(s->args.activation))
+        return false;
+    *parts = (kl_linear_parts){s->kernel, s->bias, 1, 1, -1};
+    return true;
+}
+
+static kl_tensor *dense_apply(const kl_layer *self, kl_tensor *x, kl_tensor *kernel,
+                              kl_tensor *bias, const kl_activation *activation)
+{
+    return kl_op_dense(x, kernel, bias, activation);
+}
+
+static const kl_layer_fusion dense_fusion = {.linear = dense_linear, .apply = dense_apply};
+
 /* As Keras states it: also with an activation such as glu, which halves the last axis. */
 static kl_status dense_shape(const kl_layer *self, const kl_shape *in, int count, kl_shape *out,
                              int *output_count)
@@ -110,6 +127,7 @@ const kl_layer_vtable kl_dense_class = {
     .output_shape = dense_shape,
     .compute_mask = kl_pass_mask,
     .flags = KL_LAYER_STATES_LESS,
+    .fusion = &dense_fusion,
 };
 
 KL_DEFINE_LAYER(kl_dense)

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "klayers/layers/normalization.h"
-#include "layers/layer.h"
+#include "layers/fusion.h"
 #include "layers/normalization/batch_normalization.h"
 #include "ops/tape.h"
 #include "tensor/tensor.h"
@@ -344,6 +344,22 @@ static kl_tensors batch_norm_call(const kl_layer *self, kl_context *ctx, kl_tens
                                              axis, s->args.epsilon));
 }
 
+static bool batch_norm_affine(const kl_layer *self, kl_affine_parts *parts)
+{
+    const kl_batch_norm_state *s = kl_layer_state(self);
+    if (s->wide || !s->moving_variance)
+        return false;
+    *parts = (kl_affine_parts){.gamma = s->gamma,
+                               .beta = s->beta,
+                               .mean = s->moving_mean,
+                               .variance = s->moving_variance,
+                               .epsilon = s->args.epsilon,
+                               .channel_axis = s->axes[0]};
+    return true;
+}
+
+static const kl_layer_fusion batch_norm_fusion = {.affine = batch_norm_affine};
+
 /* One axis in a list is as good as one alone; several are kept. */
 static kl_status take_axes(kl_batch_norm_state *s, kl_config *config)
 {
@@ -411,6 +427,7 @@ const kl_layer_vtable kl_batch_normalization_class = {
     .build = batch_norm_build,
     .call = batch_norm_call,
     .compute_mask = kl_pass_mask,
+    .fusion = &batch_norm_fusion,
 };
 
 KL_DEFINE_LAYER(kl_batch_normalization)
