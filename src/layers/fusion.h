@@ -30,6 +30,8 @@ typedef struct kl_layer_fusion {
                         const kl_activation *activation);
     /* Layers that scale and shift at inference; false if not of one axis. */
     bool (*affine)(const kl_layer *self, kl_affine_parts *parts);
+    /* The layer adds its inputs. */
+    bool sum;
     /* Whether the layer is max(x, 0). */
     bool (*relu)(const kl_layer *self);
 } kl_layer_fusion;

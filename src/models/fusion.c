@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "layers/fusion.h"
+#include "ops/fused_sum.h"
 #include "ops/tape.h"
 #include "tensor/tensor.h"
 
@@ -12,10 +13,11 @@
 
 /* The linear layer's kernel and bias with the normalization in them, as of these versions. */
 struct kl_fold {
-    const kl_layer *linear, *affine; /* lent by the graph; affine NULL: none */
-    kl_object *relu;                 /* owned; NULL: none */
-    pthread_mutex_t guard;           /* of what follows */
-    kl_tensor *kernel, *bias;        /* held; NULL: not made, or not finite */
+    /* Lent by the graph. linear NULL: a sum, which needs none of the rest; affine NULL: none. */
+    const kl_layer *linear, *affine;
+    kl_object *relu;          /* owned; NULL: none */
+    pthread_mutex_t guard;    /* of what follows */
+    kl_tensor *kernel, *bias; /* held; NULL: not made, or not finite */
     const kl_buffer *buffers[PARTS];
     uint64_t versions[PARTS];
     bool known; /* buffers and versions are those that kernel and bias were made of */
@@ -29,15 +31,18 @@ static bool is_float32(const kl_weight *weight)
 /* ---- Finding steps to join --------------------------------------------------------------------
  */
 
-/* What the layer of a step that may be joined offers: one float32 input, one output, no more. */
-static const kl_layer_fusion *offer_of(const kl_step *step)
+/* What the layer of a step that may be joined offers: so many float32 inputs, one output, no
+   more. */
+static const kl_layer_fusion *offer_of(const kl_step *step, int inputs)
 {
     const kl_graph_node *node = step->node;
     const kl_layer *layer = node->layer;
     bool plain = layer && layer->built && layer->compute_dtype == KL_FLOAT32 &&
-                 !layer->activity_regularizer && node->input_count == 1 &&
-                 node->output_count == 1 && step->argument_count == 1 && step->slots[0] >= 0 &&
+                 !layer->activity_regularizer && node->input_count == inputs &&
+                 node->output_count == 1 && step->argument_count == inputs &&
                  node->call.training != KL_TRUE;
+    for (int i = 0; plain && i < inputs; i++)
+        plain = step->slots[i] >= 0;
     return plain ? kl_fusion_of(layer) : NULL;
 }
 
@@ -58,7 +63,7 @@ static bool passes_on(const kl_executor *ex, int at)
 
 static bool is_linear(const kl_step *step)
 {
-    const kl_layer_fusion *offer = offer_of(step);
+    const kl_layer_fusion *offer = offer_of(step, 1);
     kl_linear_parts parts;
     return offer && offer->linear && offer->linear(step->node->layer, &parts) &&
            is_float32(parts.kernel) && is_float32(parts.bias);
@@ -67,7 +72,7 @@ static bool is_linear(const kl_step *step)
 /* Whether `step` scales the channels that `linear` gives. */
 static bool is_affine_of(const kl_step *step, const kl_step *linear)
 {
-    const kl_layer_fusion *offer = offer_of(step);
+    const kl_layer_fusion *offer = offer_of(step, 1);
     kl_affine_parts parts;
     kl_linear_parts of;
     if (!offer || !offer->affine || !offer->affine(step->node->layer, &parts) ||
@@ -78,9 +83,15 @@ static bool is_affine_of(const kl_step *step, const kl_step *linear)
            is_float32(parts.variance) && parts.channel_axis == (of.channel_axis + rank) % rank;
 }
 
+static bool is_sum(const kl_step *step)
+{
+    const kl_layer_fusion *offer = offer_of(step, 2);
+    return offer && offer->sum;
+}
+
 static bool is_relu(const kl_step *step)
 {
-    const kl_layer_fusion *offer = offer_of(step);
+    const kl_layer_fusion *offer = offer_of(step, 1);
     return offer && offer->relu && offer->relu(step->node->layer);
 }
 
@@ -100,22 +111,29 @@ static kl_fold *new_fold(const kl_layer *linear, const kl_layer *affine, bool re
     return fold;
 }
 
+/* Joins what can be joined to step number `at`; returns how many steps that is. */
+static int join(kl_executor *ex, int at)
+{
+    kl_step *step = &ex->steps[at];
+    bool linear = is_linear(step);
+    if (!linear && !is_sum(step))
+        return 1;
+    int last = at;
+    const kl_layer *affine = NULL;
+    if (linear && passes_on(ex, at) && is_affine_of(&step[1], step))
+        affine = ex->steps[++last].node->layer;
+    bool relu = passes_on(ex, last) && is_relu(&ex->steps[last + 1]);
+    last += relu;
+    if (last > at)
+        step->fold = new_fold(linear ? step->node->layer : NULL, affine, linear && relu);
+    step->fold_steps = last - at + 1;
+    return step->fold_steps;
+}
+
 void kl_fusion_find(kl_executor *ex)
 {
-    for (int i = 0; i + 1 < ex->step_count; i++) {
-        if (!is_linear(&ex->steps[i]))
-            continue;
-        int last = i;
-        const kl_layer *affine = NULL;
-        if (passes_on(ex, i) && is_affine_of(&ex->steps[i + 1], &ex->steps[i]))
-            affine = ex->steps[++last].node->layer;
-        bool relu = passes_on(ex, last) && is_relu(&ex->steps[last + 1]);
-        last += relu;
-        if (last == i)
-            continue;
-        ex->steps[i].fold = new_fold(ex->steps[i].node->layer, affine, relu);
-        ex->steps[i].fold_steps = last - i + 1;
-    }
+    for (int i = 0; i < ex->step_count;)
+        i += join(ex, i);
 }
 
 void kl_fold_free(kl_fold *fold)
@@ -220,30 +238,51 @@ static bool hold_weights(kl_fold *fold, kl_tensor **kernel, kl_tensor **bias)
     return *kernel != NULL;
 }
 
-/* At inference, and with the input that the layers were built for. */
-static bool can_run(const kl_step *step, const kl_context *ctx, const kl_tensor *x)
+/* At inference, and with an input that the layers were built for. */
+static bool can_run(const kl_step *step, const kl_context *ctx)
 {
-    const kl_tensor *want = step->node->inputs[0];
     bool can = ctx->mode == KL_CONTEXT_INFERENCE && !ctx->training && !ctx->update_count &&
-               !kl_tape_is_recording() && x->buffer && x->dtype == KL_FLOAT32 && !x->mask &&
-               x->rank == want->rank;
+               !kl_tape_is_recording();
     for (int i = 0; can && i < step->fold_steps; i++)
         can = !step[i].node->layer->failed;
+    return can;
+}
+
+static bool takes(const kl_step *step, int index, const kl_tensor *x)
+{
+    const kl_tensor *want = step->node->inputs[index];
+    bool can = x->buffer && x->dtype == KL_FLOAT32 && !x->mask && x->rank == want->rank;
     for (int k = 1; can && k < want->rank; k++)
         can = want->shape[k] < 0 || want->shape[k] == x->shape[k];
     return can;
 }
 
-bool kl_fold_run(const kl_step *step, const kl_context *ctx, kl_tensor **values)
+static kl_tensor *run_sum(const kl_step *step, kl_tensor *const *values)
+{
+    const kl_tensor *a = values[step->slots[0]], *b = values[step->slots[1]];
+    bool can = takes(step, 0, a) && takes(step, 1, b) && kl_shape_equal(a, b) && a->rank &&
+               a->contiguous && b->contiguous;
+    return can ? kl_sum_relu(a, b) : NULL;
+}
+
+static kl_tensor *run_linear(const kl_step *step, kl_tensor *const *values)
 {
     kl_fold *fold = step->fold;
     kl_tensor *x = values[step->slots[0]], *kernel, *bias;
-    if (!can_run(step, ctx, x) || !hold_weights(fold, &kernel, &bias))
-        return false;
+    if (!takes(step, 0, x) || !hold_weights(fold, &kernel, &bias))
+        return NULL;
     kl_tensor *y = kl_fusion_of(fold->linear)
                        ->apply(fold->linear, x, kernel, bias, (const kl_activation *)fold->relu);
     kl_unhold(kernel);
     kl_unhold(bias);
+    return y;
+}
+
+bool kl_fold_run(const kl_step *step, const kl_context *ctx, kl_tensor **values)
+{
+    if (!can_run(step, ctx))
+        return false;
+    kl_tensor *y = step->fold->linear ? run_linear(step, values) : run_sum(step, values);
     values[step[step->fold_steps - 1].first_out] = y;
     return y != NULL;
 }

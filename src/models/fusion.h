@@ -1,6 +1,7 @@
 /*
  * Steps of an executor that run as one at inference: Dense or a convolution with the
- * BatchNormalization that alone reads it, and the ReLU that alone reads that.
+ * BatchNormalization that alone reads it, and the ReLU that alone reads that; or a sum and its
+ * ReLU.
  */
 #ifndef KL_MODELS_FUSION_H
 #define KL_MODELS_FUSION_H

@@ -201,6 +201,43 @@ static void a_relu_alone_keeps_the_bits(void **state)
     kl_release(x);
 }
 
+/* The bits of a sum's ReLU stay too. */
+static void sums_are_joined(void **state)
+{
+    kl_tensor *x[] = {noise(KL_DIMS(6, 90, 80)), noise(KL_DIMS(6, 90, 80))};
+    kl_tensor *in[] = {kl_input(.shape = {90, 80}), kl_input(.shape = {90, 80})};
+    kl_tensor *sum = sample_merge(kl_add_layer(), in[0], in[1]);
+    kl_model *model = kl_functional(.inputs = {in[0], in[1]}, .outputs = {kl_call(relu(), sum)});
+    assert_int_equal(joined(model), 2);
+    kl_tensor *got = NULL, *plain = kl_op_add(x[0], x[1]), *want = kl_op_relu(plain);
+    for (int threads = 1; threads <= 2; threads++) {
+        kl_set_num_threads(threads);
+        assert_int_equal(kl_predict_many(model, 2, x, 6, &got), KL_OK);
+        assert_memory_equal(kl_tensor_floats(got), kl_tensor_floats(want),
+                            (size_t)kl_tensor_size(want) * sizeof(float));
+        kl_release(got);
+    }
+    kl_layer_release(model);
+    kl_tensor *all[] = {plain, want, x[0], x[1]};
+    for (int i = 0; i < 4; i++)
+        kl_release(all[i]);
+}
+
+static void sums_that_spread_are_not(void **state)
+{
+    kl_tensor *x[] = {noise(KL_DIMS(6, 9, 8)), noise(KL_DIMS(6, 1, 8))};
+    kl_tensor *in[] = {kl_input(.shape = {9, 8}), kl_input(.shape = {1, 8})};
+    kl_tensor *sum = sample_merge(kl_add_layer(), in[0], in[1]);
+    kl_model *model = kl_functional(.inputs = {in[0], in[1]}, .outputs = {kl_call(relu(), sum)});
+    kl_tensor *got = NULL, *plain = kl_op_add(x[0], x[1]), *want = kl_op_relu(plain);
+    assert_int_equal(kl_predict_many(model, 2, x, 6, &got), KL_OK);
+    assert_close(got, want);
+    kl_layer_release(model);
+    kl_tensor *all[] = {plain, want, x[0], x[1], got};
+    for (int i = 0; i < 5; i++)
+        kl_release(all[i]);
+}
+
 static void outputs_in_between_stay(void **state)
 {
     kl_tensor *x = noise(KL_DIMS(4, 6, 6, 2)), *out[2];
@@ -412,6 +449,8 @@ int main(void)
                                        cmocka_unit_test(dense_ones_are_joined),
                                        cmocka_unit_test(others_are_left_alone),
                                        cmocka_unit_test(a_relu_alone_keeps_the_bits),
+                                       cmocka_unit_test(sums_are_joined),
+                                       cmocka_unit_test(sums_that_spread_are_not),
                                        cmocka_unit_test(outputs_in_between_stay),
                                        cmocka_unit_test(other_readers_get_theirs),
                                        cmocka_unit_test(weights_are_followed),

@@ -1,6 +1,6 @@
 /* The element-wise merging layers: what differs is the function that joins two of them. */
 #include "klayers/layers/merging.h"
-#include "layers/layer.h"
+#include "layers/fusion.h"
 #include "layers/merging/merge.h"
 #include "tensor/tensor.h"
 
@@ -166,6 +166,8 @@ static kl_tensors minimum_call(const kl_layer *self, kl_context *ctx, kl_tensors
     return kl_one(join_extremes(ctx, in, kl_op_minimum));
 }
 
+static const kl_layer_fusion add_fusion = {.sum = true};
+
 const kl_layer_vtable kl_add_layer_class = {
     .size = sizeof(kl_layer_vtable),
     .class_name = "Add",
@@ -176,6 +178,7 @@ const kl_layer_vtable kl_add_layer_class = {
     .call = add_layer_call,
     .compute_mask = merge_mask,
     .flags = KL_LAYER_MANY_INPUTS,
+    .fusion = &add_fusion,
 };
 KL_DEFINE_LAYER(kl_add_layer)
 
