@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "base/thread_pool.h"
 #include "kernels/elementwise_table.h"
+#include "kernels/gates_table.h"
 
 enum { GRAIN = 4096 }; /* elements of a state that are worth another thread */
 
@@ -38,7 +39,7 @@ static void forward_chunk(void *arg, int64_t chunk)
 {
     const step_job *job = arg;
     const kl_conv_lstm_sequence *l = job->l;
-    const kl_elementwise_table *k = kl_elementwise_kernels();
+    const kl_gates_table *k = kl_gates_kernels();
     int64_t f = job->filters, all = l->shape.batch * job->places, end;
     end = kl_split_begin(job->split, chunk + 1);
     for (int64_t i = kl_split_begin(job->split, chunk); i < end; i++) {
@@ -99,9 +100,9 @@ static void backward_chunk(void *arg, int64_t chunk)
             memcpy(dh, job->later + i * f, (size_t)f * sizeof *dh);
         if (g->dy)
             k->accumulate_f32(f, g->dy + out * f, dh);
-        k->lstm_gates_grad_f32(f, l->gates + at * 4 * f,
-                               job->step ? l->cells + (at - all) * f : l->c0 + i * f,
-                               l->tanh_cells + at * f, dh, g->dc0 + i * f, dz);
+        kl_gates_kernels()->lstm_gates_grad_f32(
+            f, l->gates + at * 4 * f, job->step ? l->cells + (at - all) * f : l->c0 + i * f,
+            l->tanh_cells + at * f, dh, g->dc0 + i * f, dz);
         memcpy(g->dz + out * 4 * f, dz, 4 * (size_t)f * sizeof *dz);
     }
 }

@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "kernels/elementwise_table.h"
+#include "kernels/gates_table.h"
 #include "kernels/recurrence.h"
 
 typedef struct gru_job {
@@ -39,8 +40,8 @@ static void step_sample(const gru_job *job, int64_t sample, int64_t step)
     float *h = l->states + at * u, *y = l->outputs + at * u;
     float *inner = l->inner ? l->inner + at * u : job->scratch + (3 * l->batch + sample) * u;
     if (keeps(l, sample, step)) {
-        kl_elementwise_kernels()->gru_gates_f32(u, l->z + at * 3 * u, gates_of(job, sample, step),
-                                                l->bias, before, inner, h);
+        kl_gates_kernels()->gru_gates_f32(u, l->z + at * 3 * u, gates_of(job, sample, step),
+                                          l->bias, before, inner, h);
         if (y != h)
             memcpy(y, h, bytes);
         return;
@@ -114,8 +115,9 @@ static void back_sample(const gru_job *job, int64_t sample, int64_t step)
     } else if (g->dy) {
         k->accumulate_f32(u, g->dy + at * u, dh);
     }
-    k->gru_gates_grad_f32(u, l->gates + at * 3 * u, l->inner + at * u,
-                          step ? l->states + (at - 1) * u : l->h0 + sample * u, dh, dz, dproduct);
+    kl_gates_kernels()->gru_gates_grad_f32(u, l->gates + at * 3 * u, l->inner + at * u,
+                                           step ? l->states + (at - 1) * u : l->h0 + sample * u, dh,
+                                           dz, dproduct);
 }
 
 static void backward_chunk(void *arg, int64_t chunk)

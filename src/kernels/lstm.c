@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "kernels/elementwise_table.h"
+#include "kernels/gates_table.h"
 #include "kernels/recurrence.h"
 
 typedef struct lstm_job {
@@ -63,8 +64,8 @@ static void step_sample(const lstm_job *job, int64_t sample, int64_t step)
         before = c = l->c_last + sample * u;
         tc = job->scratch + (4 * l->batch + sample) * u;
     }
-    kl_elementwise_kernels()->lstm_gates_f32(u, l->z + at * 4 * u, gates_of(job, sample, step),
-                                             before, c, h, tc);
+    kl_gates_kernels()->lstm_gates_f32(u, l->z + at * 4 * u, gates_of(job, sample, step), before, c,
+                                       h, tc);
     if (y != h)
         memcpy(y, h, (size_t)u * sizeof *y);
 }
@@ -131,9 +132,9 @@ static void back_sample(const lstm_job *job, int64_t sample, int64_t step)
     } else if (g->dy) {
         k->accumulate_f32(u, g->dy + at * u, dh);
     }
-    k->lstm_gates_grad_f32(u, l->gates + at * 4 * u,
-                           step ? l->cells + (at - 1) * u : l->c0 + sample * u,
-                           l->tanh_cells + at * u, dh, dc, dz);
+    kl_gates_kernels()->lstm_gates_grad_f32(u, l->gates + at * 4 * u,
+                                            step ? l->cells + (at - 1) * u : l->c0 + sample * u,
+                                            l->tanh_cells + at * u, dh, dc, dz);
     memset(dh, 0, (size_t)u * sizeof *dh);
 }
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "kernels/elementwise_table.h"
+#include "kernels/gates_table.h"
 #include "kernels/isa.h"
 
 #define MOST 700
@@ -165,7 +166,7 @@ static double unit_loss(const double *z, double c, double dh, double dc)
 
 static void lstm_gates_of(int64_t u)
 {
-    const kl_elementwise_table *k = kl_elementwise_kernels();
+    const kl_gates_table *k = kl_gates_kernels();
     static float z[4 * MOST], half[4 * MOST], gates[4 * MOST], dz[4 * MOST];
     float c[MOST], next[MOST], h[MOST], tc[MOST], dh[MOST], dc[MOST], dc_in[MOST];
     fill(z, 4 * u, -3, 3);

@@ -1,0 +1,2 @@
+#define KL_TABLE kl_gates_portable
+#include "kernels/gates_impl.h"
