@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/error.h"
+#include "base/pool.h"
 
 enum { MAX_THREADS = 256, SPIN_MICROSECONDS = 150, PAUSES_A_LOOK_AT_THE_CLOCK = 32 };
 
@@ -151,6 +152,8 @@ static void *worker_main(void *unused)
             leave_job();
         }
     }
+    /* At exit the pool's own watch over ending threads may be gone already. */
+    kl_pool_drop_default();
     return NULL;
 }
 

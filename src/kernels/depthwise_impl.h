@@ -126,7 +126,7 @@ static int64_t NAME(depthwise_row)(const kl_tile *t, int64_t pixel, int64_t stri
 /* Stride of the ALONG pixels from `pixel` on in taps, or 0 if they lie otherwise. */
 static int64_t NAME(stride_of)(const kl_tile *t, int64_t pixel)
 {
-    if (!t->k || t->accumulate)
+    if (!t->k || t->accumulate || (t->k > 1 && t->outer < 2))
         return 0;
     int64_t step = t->a_rows[pixel + 1] - t->a_rows[pixel];
     int64_t tap = t->k > 1 ? t->a_outer[1] - t->a_outer[0] : step;
