@@ -160,7 +160,10 @@ def main():
     table = json.loads((HERE / "cases.json").read_text())
     if options.recurrent:
         table = {"models": [], "layers": recurrent.cases(options.quick), "kernels": []}
-    rows = [(name, case) for name, case in cases_of(table, kinds) if re.search(options.only, name)]
+    wanted = re.compile(options.only, re.IGNORECASE)
+    rows = [(name, case) for name, case in cases_of(table, kinds) if wanted.search(name)]
+    if not rows:
+        sys.exit(f"no row's name matches '{options.only}'")
     behind = 0
     for threads in options.threads.split(","):
         arguments = [threads, options.clock]
