@@ -222,7 +222,22 @@ add("StackedRNNCells",
     short("three", dict(cells=STACK), x(2, 5), initial_state=STATES, shapes=False),
     short("one", dict(cells=[cell("GRU", 3)]), x(2, 5), initial_state=[x(2, 3)], shapes=False),
     short("two_lstm", dict(cells=[cell("LSTM", 3), cell("LSTM", 2)]), x(2, 5),
-         initial_state=[x(2, 3), x(2, 3), x(2, 2), x(2, 2)], shapes=False))
+         initial_state=[x(2, 3), x(2, 3), x(2, 2), x(2, 2)], shapes=False),
+    short("gru_over_simple", dict(cells=[cell("SimpleRNN", 4, activation="relu"),
+                                         cell("GRU", 2, reset_after=False)]), x(1, 3),
+         initial_state=[x(1, 4), x(1, 2)], shapes=False),
+    short("regularized", dict(cells=[cell("SimpleRNN", 2, kernel_regularizer="l2"),
+                                     cell("SimpleRNN", 3, bias_regularizer="l1")]), x(2, 4),
+         initial_state=[x(2, 2), x(2, 3)], shapes=False),
+    short("dropout_at_inference", dict(cells=[cell("GRU", 3, dropout=0.3),
+                                              cell("LSTM", 2, recurrent_dropout=0.2)]), x(3, 4),
+         initial_state=[x(3, 3), x(3, 2), x(3, 2)], shapes=False),
+    short("no_bias", dict(cells=[cell("LSTM", 1, use_bias=False), cell("GRU", 5)]), x(2, 1),
+         initial_state=[x(2, 1), x(2, 1), x(2, 5)], shapes=False),
+    short("second_step", dict(cells=[cell("GRU", 2), cell("SimpleRNN", 3)]), x(2, 3),
+         initial_state=[x(2, 2), x(2, 3)], calls=[{"inputs": [x(4, 3)],
+                                                   "initial_state": [x(4, 2), x(4, 3)]}],
+         shapes=False))
 
 BOTH = dict(return_sequences=True, return_state=True)
 RNN_CELLS = {"simple": [cell("SimpleRNN", 3)], "gru": [cell("GRU", 3)], "lstm": [cell("LSTM", 3)],
