@@ -40,8 +40,8 @@ static kl_tensors concatenate_call(const kl_layer *self, kl_context *ctx, kl_ten
     return kl_one(kl_op_concatenate(in.count, in.at, (int)args->axis));
 }
 
-/* The inputs' masks broadcast to their inputs and joined as the inputs are; unmasked ones count as
-   kept; a step is kept if any of its features is. */
+/* The inputs' masks broadcast with their inputs and joined as the inputs are; unmasked ones count
+   as kept; a step is kept if any of its features is. */
 static kl_tensor *concatenate_mask(const kl_layer *self, kl_context *ctx, kl_tensors in,
                                    kl_tensors masks, kl_tensors out, int index)
 {
@@ -59,7 +59,8 @@ static kl_tensor *concatenate_mask(const kl_layer *self, kl_context *ctx, kl_ten
         if (!mask) {
             full[i] = kl_ones(KL_BOOL, x->rank, x->shape);
         } else if (mask->rank < x->rank) {
-            full[i] = kl_op_broadcast_to(kl_op_expand_dims(mask, -1), x->rank, x->shape);
+            full[i] =
+                kl_op_logical_or(kl_op_expand_dims(mask, -1), kl_zeros(KL_BOOL, x->rank, x->shape));
         } else {
             full[i] = mask;
         }
