@@ -22,9 +22,10 @@ static kl_status check_shapes(const kl_op_frame *f)
 }
 
 /* One step of primitive ops. */
-static kl_tensor *compose_step(kl_tensor *z, kl_tensor *product, kl_tensor *h)
+static kl_tensor *compose_step(const kl_op_frame *f, kl_tensor *z, kl_tensor *h)
 {
     kl_tensor *x[3], *p[3];
+    kl_tensor *product = kl_op_add(kl_op_matmul(h, f->in[RECURRENT]), f->in[BIAS]);
     if (!z || !product || kl_op_split(z, 3, -1, x) || kl_op_split(product, 3, -1, p))
         return NULL;
     kl_tensor *update = kl_op_sigmoid(kl_op_add(x[0], p[0]));
@@ -35,30 +36,7 @@ static kl_tensor *compose_step(kl_tensor *z, kl_tensor *product, kl_tensor *h)
 
 static kl_status gru_compose(kl_op_frame *f)
 {
-    kl_tensor *z = f->in[Z], *h = f->in[H0], *mask = f->in[MASK], *y = NULL;
-    int64_t steps = z->shape[1];
-    kl_tensor **outputs = kl_scope_alloc((size_t)(steps + 1) * sizeof *outputs);
-    if (!outputs)
-        return kl_last_status();
-    for (int64_t t = 0; t < steps; t++) {
-        kl_tensor *zt = kl_op_squeeze(kl_op_slice(z, 1, t, t + 1, 1), 1);
-        kl_tensor *product = kl_op_add(kl_op_matmul(h, f->in[RECURRENT]), f->in[BIAS]);
-        kl_tensor *next = compose_step(zt, product, h), *next_y = next;
-        if (!next)
-            return kl_last_status();
-        if (mask) {
-            kl_tensor *keep = kl_op_slice(mask, 1, t, t + 1, 1);
-            if (!y)
-                y = kl_zeros((kl_dtype)h->dtype, h->rank, h->shape);
-            next_y = kl_op_where(keep, next, y);
-            next = kl_op_where(keep, next, h);
-        }
-        h = next;
-        y = outputs[t] = next_y;
-    }
-    f->out[0] = kl_op_stack((int)steps, outputs, 1);
-    f->out[1] = h ? kl_op_reshape(h, h->rank, h->shape) : NULL;
-    return f->out[0] && f->out[1] ? KL_OK : kl_last_status();
+    return kl_sequence_compose_steps(f, compose_step, f->in[Z], f->in[H0], f->in[MASK]);
 }
 
 /* The inputs as contiguous arrays. */

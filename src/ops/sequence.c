@@ -59,3 +59,30 @@ kl_status kl_sequence_compose(const kl_op *op, const void *attrs, int inputs, kl
     kl_scope_end_keeping(scope, status ? 0 : (size_t)outputs, out);
     return status;
 }
+
+kl_status kl_sequence_compose_steps(kl_op_frame *f, kl_sequence_step *step, kl_tensor *z,
+                                    kl_tensor *h, kl_tensor *mask)
+{
+    int64_t steps = z->shape[1];
+    kl_tensor *y = NULL, **outputs = kl_scope_alloc((size_t)(steps + 1) * sizeof *outputs);
+    if (!outputs)
+        return kl_last_status();
+    for (int64_t t = 0; t < steps; t++) {
+        kl_tensor *next = step(f, kl_op_squeeze(kl_op_slice(z, 1, t, t + 1, 1), 1), h);
+        kl_tensor *next_y = next;
+        if (!next)
+            return kl_last_status();
+        if (mask) {
+            kl_tensor *keep = kl_op_slice(mask, 1, t, t + 1, 1);
+            if (!y)
+                y = kl_zeros((kl_dtype)h->dtype, h->rank, h->shape);
+            next_y = kl_op_where(keep, next, y);
+            next = kl_op_where(keep, next, h);
+        }
+        h = next;
+        y = outputs[t] = next_y;
+    }
+    f->out[0] = kl_op_stack((int)steps, outputs, 1);
+    f->out[1] = h ? kl_op_reshape(h, h->rank, h->shape) : NULL;
+    return f->out[0] && f->out[1] ? KL_OK : kl_last_status();
+}

@@ -17,4 +17,12 @@ kl_tensor *kl_sequence_recurrent_grad(const float *h0, const float *states, kl_t
 kl_status kl_sequence_compose(const kl_op *op, const void *attrs, int inputs, kl_tensor **in,
                               int outputs, kl_tensor **out);
 
+/* The next state [b, u] from a step's projected input [b, width] and the state, by primitive ops.
+ */
+typedef kl_tensor *kl_sequence_step(const kl_op_frame *f, kl_tensor *z, kl_tensor *h);
+/* The composed form of ops with one state: out[0] its values at all steps, out[1] the last. A
+   masked step repeats the output and the state before it. */
+kl_status kl_sequence_compose_steps(kl_op_frame *f, kl_sequence_step *step, kl_tensor *z,
+                                    kl_tensor *h, kl_tensor *mask);
+
 #endif

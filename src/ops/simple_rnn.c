@@ -24,34 +24,15 @@ static kl_status check_shapes(const kl_op_frame *f)
                 : kl_error(KL_ERROR_SHAPE, "the state, mask or weights don't fit the input");
 }
 
-static kl_status simple_compose(kl_op_frame *f)
+static kl_tensor *compose_step(const kl_op_frame *f, kl_tensor *z, kl_tensor *h)
 {
     const simple_attrs *a = f->attrs;
-    kl_tensor *z = f->in[Z], *h = f->in[H0], *mask = f->in[MASK], *y = NULL;
-    int64_t steps = z->shape[1];
-    kl_tensor **outputs = kl_scope_alloc((size_t)(steps + 1) * sizeof *outputs);
-    if (!outputs)
-        return kl_last_status();
-    for (int64_t t = 0; t < steps; t++) {
-        kl_tensor *zt = kl_op_squeeze(kl_op_slice(z, 1, t, t + 1, 1), 1);
-        kl_tensor *next =
-            kl_fused_compose(a->activation, kl_op_add(zt, kl_op_matmul(h, f->in[RECURRENT])));
-        kl_tensor *next_y = next;
-        if (!next)
-            return kl_last_status();
-        if (mask) {
-            kl_tensor *keep = kl_op_slice(mask, 1, t, t + 1, 1);
-            if (!y)
-                y = kl_zeros((kl_dtype)h->dtype, h->rank, h->shape);
-            next_y = kl_op_where(keep, next, y);
-            next = kl_op_where(keep, next, h);
-        }
-        h = next;
-        y = outputs[t] = next_y;
-    }
-    f->out[0] = kl_op_stack((int)steps, outputs, 1);
-    f->out[1] = h ? kl_op_reshape(h, h->rank, h->shape) : NULL;
-    return f->out[0] && f->out[1] ? KL_OK : kl_last_status();
+    return kl_fused_compose(a->activation, kl_op_add(z, kl_op_matmul(h, f->in[RECURRENT])));
+}
+
+static kl_status simple_compose(kl_op_frame *f)
+{
+    return kl_sequence_compose_steps(f, compose_step, f->in[Z], f->in[H0], f->in[MASK]);
 }
 
 /* The inputs as contiguous arrays. */
