@@ -3,10 +3,7 @@
  * proportion, whatever sizes the file declares. The archive's checksums keep changed bytes from
  * HDF5, which is not what is tested here.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "fuzz/fuzz.h"
 #include "klayers/klayers.h"
@@ -40,16 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     ready = true;
     char path[64];
-    int file = memfd_create("keras", 0);
-    if (file < 0)
-        abort();
-    for (size_t at = 0; at < size;) {
-        ssize_t wrote = write(file, data + at, size - at);
-        if (wrote <= 0)
-            abort();
-        at += (size_t)wrote;
-    }
-    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    int file = fuzz_file(data, size, path);
     unsigned errors = kl_error_count();
     kl_model *model = kl_load_model(path);
     close(file);
